@@ -1,0 +1,125 @@
+package config
+
+import "time"
+
+// Config is one node's configuration. The field tags are the single source of every setting's name, help and
+// bounds: flags, environment names, the YAML file, validation and the printed documentation are all read from them.
+//
+//	yaml    name inside its section; section and name joined by a dot are the setting's key
+//	help    what it means, and what to do with it; no trailing full stop
+//	range   inclusive bounds, in the setting's own notation; checked by Validate
+//	oneof   the only accepted values, separated by |
+//	prefix, group, embed, name    are kong's: the flag's prefix, its group in --help, its name where it differs
+//
+// A Config is a plain value: copy it freely. It is safe for concurrent reading once loaded.
+type Config struct {
+	Listen string `yaml:"listen" help:"Address of the public listener: WebSocket, SSE, /healthz and /readyz, as host:port; no host means every interface"`
+	Admin  string `yaml:"admin" help:"Address of the admin listener: /metrics, /healthz, /readyz, pprof, console; it has no login, keep it private; empty switches it off"`
+	Redis  string `yaml:"redis" help:"The broker: redis://[user:password@]host:port[/db], rediss:// for TLS, or embedded://host:port for an in-process one that is this node's alone and not persistent"`
+	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
+
+	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, any Origin on loopback, and serves /echo"`
+	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token"`
+	Echo      bool `yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
+
+	Origins   []string `yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it"`
+	Protocols []string `yaml:"protocols" help:"Subprotocols that may be answered to a client that offers some; * answers the first one offered"`
+	Reactors  int      `yaml:"reactors" range:"0..256" help:"Event loops that own the connections; 0 means one per CPU"`
+
+	Node        Node        `yaml:"node" embed:"" prefix:"node-" group:"Node"`
+	Connections Connections `yaml:"connections" embed:"" prefix:"connections-" group:"Connections"`
+	Message     Message     `yaml:"message" embed:"" prefix:"message-" group:"Messages from clients"`
+	Queue       Queue       `yaml:"queue" embed:"" prefix:"queue-" group:"Queues to clients"`
+	Handshake   Handshake   `yaml:"handshake" embed:"" prefix:"handshake-" group:"Handshake"`
+	Ping        Ping        `yaml:"ping" embed:"" prefix:"ping-" group:"Keep-alive"`
+	Close       Close       `yaml:"close" embed:"" prefix:"close-" group:"Closing"`
+	Inbox       Inbox       `yaml:"inbox" embed:"" prefix:"inbox-" group:"Inbox, from clients to services"`
+	Shutdown    Shutdown    `yaml:"shutdown" embed:"" prefix:"shutdown-" group:"Shutdown"`
+	Log         Log         `yaml:"log" embed:"" prefix:"log-" group:"Log"`
+
+	from map[string]origin // by key: where the value was set; absent for defaults. Never changed after Load
+}
+
+// Node is this process among its equals.
+type Node struct {
+	ID string `yaml:"id" help:"Name of this node in Redis and in the log: 1 to 32 of A-Z a-z 0-9 _ -, unique among the nodes; empty means random at each start"`
+}
+
+// Connections bounds what the node takes on.
+type Connections struct {
+	Max      int `yaml:"max" range:"0..10000000" help:"Client connections this node holds at most; 0 means as many as the file descriptor limit allows"`
+	Channels int `yaml:"channels" range:"1..10000" help:"Channels one connection may be subscribed to"`
+}
+
+// Message bounds one message from a client.
+type Message struct {
+	Max       Size `yaml:"max" range:"128B..256MiB" help:"Longest message accepted from a client, after reassembly; longer ones close the connection with 1009"`
+	Fragments int  `yaml:"fragments" range:"1..1048576" help:"Most frames one message may be cut into"`
+}
+
+// Queue bounds what waits on its way to clients.
+type Queue struct {
+	Max          Size `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before it is disconnected; at least message.max"`
+	Mailbox      int  `yaml:"mailbox" range:"16..16777216" help:"Messages that may wait for one reactor"`
+	MailboxBytes Size `yaml:"mailbox_bytes" range:"64KiB..64GiB" help:"Bytes that may wait for one reactor; at least message.max"`
+}
+
+// Handshake bounds the HTTP request that opens a connection.
+type Handshake struct {
+	Timeout time.Duration `yaml:"timeout" range:"10ms..5m" help:"Time a client has to finish its opening request"`
+	Line    Size          `yaml:"line" range:"128B..1MiB" help:"Longest request line, the URL in it included; longer ones get 414"`
+	Head    Size          `yaml:"head" range:"256B..1MiB" help:"Longest request head, the request line included; longer ones get 431; at least handshake.line"`
+	Headers int           `yaml:"headers" range:"8..1000" help:"Most header fields in a request; more get 431"`
+}
+
+// Ping keeps idle connections open through proxies and finds the dead ones.
+type Ping struct {
+	Interval time.Duration `yaml:"interval" range:"10ms..24h" help:"Time between two pings to a client; keep it well below the idle timeout of every proxy on the way, 60s in many"`
+	Timeout  time.Duration `yaml:"timeout" range:"1ms..1h" help:"Time a client has to answer a ping before it is taken for dead; below ping.interval"`
+}
+
+// Close is the closing handshake.
+type Close struct {
+	Timeout time.Duration `yaml:"timeout" range:"1ms..5m" help:"Time a client has to answer a close frame before its socket is closed"`
+}
+
+// Inbox is the Redis Stream that services read what clients send from.
+type Inbox struct {
+	Stream     string `yaml:"stream" help:"Name of the Redis Stream that client messages go to; its key is prefix and name together"`
+	MaxLen     int    `yaml:"maxlen" name:"maxlen" range:"1000..1000000000" help:"Entries kept in the stream, about; older ones are trimmed, read or not"`
+	Queue      int    `yaml:"queue" range:"16..16777216" help:"Client messages that may wait for Redis on this node; further ones are refused with an error"`
+	QueueBytes Size   `yaml:"queue_bytes" range:"64KiB..64GiB" help:"Bytes of client messages that may wait for Redis on this node; at least message.max"`
+}
+
+// Shutdown is the drain after SIGTERM.
+type Shutdown struct {
+	Timeout time.Duration `yaml:"timeout" range:"0s..24h" help:"Time over which clients are told to come back elsewhere after SIGTERM; give the supervisor some seconds more before it kills"`
+}
+
+// Log is the process log, on standard error.
+type Log struct {
+	Level  string `yaml:"level" oneof:"debug|info|warn|error" help:"Lowest level that is written"`
+	Format string `yaml:"format" oneof:"json|console" help:"json for machines, console for people"`
+}
+
+// Default returns the configuration of a node that nobody configured. It is valid, and it is the only place with
+// default numbers.
+func Default() Config {
+	return Config{
+		Listen:      ":8000",
+		Admin:       "127.0.0.1:8001",
+		Redis:       "embedded://127.0.0.1:6380",
+		Prefix:      "sluice:",
+		Origins:     []string{},
+		Protocols:   []string{"*"},
+		Connections: Connections{Channels: 128},
+		Message:     Message{Max: 64 * KiB, Fragments: 1024},
+		Queue:       Queue{Max: 1 * MiB, Mailbox: 65536, MailboxBytes: 64 * MiB},
+		Handshake:   Handshake{Timeout: 5 * time.Second, Line: 4 * KiB, Head: 8 * KiB, Headers: 64},
+		Ping:        Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},
+		Close:       Close{Timeout: 5 * time.Second},
+		Inbox:       Inbox{Stream: "inbox", MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
+		Shutdown:    Shutdown{Timeout: 30 * time.Second},
+		Log:         Log{Level: "info", Format: "json"},
+	}
+}

@@ -1,0 +1,45 @@
+package config
+
+import (
+	"fmt"
+	"net"
+)
+
+// Warnings are the things that are allowed, and that an operator should hear once at start.
+func (c *Config) Warnings() []string {
+	var warnings []string
+	warn := func(format string, args ...any) { warnings = append(warnings, fmt.Sprintf(format, args...)) }
+
+	if c.Dev && !isLoopback(c.Listen) {
+		warn("%s: anonymous clients are let in and /echo is served, and %s %s is reachable from other machines; use %s for this one only",
+			c.typed("dev"), c.typed("listen"), c.Listen, loopbackOf(c.Listen))
+	}
+	if c.Admin != "" && !isLoopback(c.Admin) {
+		warn("%s: %s is reachable from other machines and has no login; keep it behind a firewall", c.typed("admin"), c.Admin)
+	}
+	if address, ok := c.Embedded(); ok {
+		warn("%s: the embedded broker is this node's alone and keeps nothing over a restart; with more than one node, or for real use, name a Redis", c.typed("redis"))
+		if !isLoopback(address) {
+			warn("%s: the embedded broker on %s is reachable from other machines and asks for no password; use %s", c.typed("redis"), address, loopbackOf(address))
+		}
+	}
+	return warnings
+}
+
+// isLoopback says whether address can be reached from this machine only. Names other than localhost are not looked
+// up, and count as reachable.
+func isLoopback(address string) bool {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return false
+	}
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+func loopbackOf(address string) string {
+	_, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "127.0.0.1"
+	}
+	return net.JoinHostPort("127.0.0.1", port)
+}
