@@ -1,0 +1,2 @@
+// Package codec turns bytes into WebSocket protocol and back.
+package codec
