@@ -1,0 +1,79 @@
+package meter
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// Self is the CPU time of this process so far.
+func Self() time.Duration {
+	var r unix.Rusage
+	if unix.Getrusage(unix.RUSAGE_SELF, &r) != nil {
+		return 0 // cannot fail for RUSAGE_SELF and a valid address
+	}
+	return time.Duration(r.Utime.Nano() + r.Stime.Nano())
+}
+
+// MachineCPU is the CPU time that all processes and interrupts of this machine have used so far, over all cores; stolen is
+// what a hypervisor has withheld.
+func MachineCPU() (busy, stolen time.Duration, err error) {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0, 0, err
+	}
+	return parseMachine(string(stat))
+}
+
+// parseMachine reads the first line of /proc/stat: user nice system idle iowait irq softirq steal guest guest_nice.
+func parseMachine(stat string) (busy, stolen time.Duration, err error) {
+	line, _, _ := strings.Cut(stat, "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 || fields[0] != "cpu" {
+		return 0, 0, fmt.Errorf("/proc/stat begins with %q", line)
+	}
+	for i, field := range fields[1:9] {
+		n, err := strconv.ParseInt(field, 10, 64)
+		if err != nil {
+			return 0, 0, fmt.Errorf("/proc/stat begins with %q", line)
+		}
+		switch i {
+		case 3, 4: // idle, iowait
+		case 7:
+			stolen = time.Duration(n) * tick
+		default:
+			busy += time.Duration(n) * tick
+		}
+	}
+	return busy, stolen, nil
+}
+
+// Machine describes where a run took place.
+type Machine struct {
+	Cores  int    `json:"cores"`
+	CPU    string `json:"cpu"`
+	Kernel string `json:"kernel"`
+	Go     string `json:"generator_go"`
+}
+
+// Describe is this machine. What cannot be found out is left empty.
+func Describe() Machine {
+	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version()}
+	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
+		m.Kernel = strings.TrimSpace(string(release))
+	}
+	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {
+		for line := range strings.Lines(string(info)) {
+			if name, value, ok := strings.Cut(line, ":"); ok && strings.TrimSpace(name) == "model name" {
+				m.CPU = strings.TrimSpace(value)
+				break
+			}
+		}
+	}
+	return m
+}
