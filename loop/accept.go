@@ -1,0 +1,170 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"syscall"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sys/unix"
+)
+
+// Listen opens the public port. The options set on the listener are inherited
+// by every accepted socket, at no system call per connection.
+func (e *Engine) Listen(ctx context.Context, address string) (net.Listener, error) {
+	lc := net.ListenConfig{
+		KeepAlive: -1, // the ping does that, and TCP_USER_TIMEOUT
+		Control: func(_, _ string, raw syscall.RawConn) error {
+			var err error
+			if cerr := raw.Control(func(fd uintptr) { err = e.setSocketOptions(int(fd)) }); cerr != nil {
+				return cerr
+			}
+			return err
+		},
+	}
+	ln, err := lc.Listen(ctx, "tcp", address)
+	if err != nil {
+		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
+	}
+	return ln, nil
+}
+
+// lowWater is how many unsent bytes the kernel takes for one connection before
+// a send blocks. By default it would swallow some 4 MB for each stalled client,
+// outside of any bound of ours.
+const lowWater = 16 << 10
+
+func (e *Engine) setSocketOptions(fd int) error {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, lowWater); err != nil {
+		return fmt.Errorf("TCP_NOTSENT_LOWAT: %w", err)
+	}
+	silence := e.opts.PingInterval + e.opts.PingTimeout
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_USER_TIMEOUT, int(silence.Milliseconds())); err != nil {
+		return fmt.Errorf("TCP_USER_TIMEOUT: %w", err)
+	}
+	return nil
+}
+
+// Serve accepts connections from ln until Shutdown, Close, or a listener that
+// is closed. It returns nil in the first two cases. Accepting is not left to
+// gnet, whose listener ends the whole engine at the first failed accept.
+func (e *Engine) Serve(ln net.Listener) error {
+	tcp, ok := ln.(*net.TCPListener)
+	if !ok {
+		return fmt.Errorf("loop: cannot serve a %T: it must be TCP", ln)
+	}
+	if !e.adopt(ln) {
+		return ln.Close()
+	}
+	defer e.accepting.Done()
+	var wait time.Duration
+	for {
+		conn, err := tcp.AcceptTCP()
+		switch {
+		case err == nil:
+			wait = 0
+			e.admit(conn)
+		case e.draining.Load():
+			return nil
+		case errors.Is(err, net.ErrClosed):
+			return fmt.Errorf("loop: the listener on %s was closed: %w", ln.Addr(), err)
+		default: // EMFILE, ENFILE, ENOBUFS, ENOMEM, ECONNABORTED …: all of them pass
+			e.acceptErrors.Add(1)
+			wait = min(max(2*wait, minAcceptWait), maxAcceptWait)
+			e.log.Warn("cannot accept connections for the moment, trying on",
+				zap.Error(err), zap.Stringer("listener", ln.Addr()), zap.Int64("connections", e.total.Load()))
+			time.Sleep(wait)
+		}
+	}
+}
+
+const (
+	minAcceptWait = 5 * time.Millisecond
+	maxAcceptWait = 500 * time.Millisecond
+)
+
+// adopt takes charge of a listener unless the engine is closing already.
+func (e *Engine) adopt(ln net.Listener) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.draining.Load() {
+		return false
+	}
+	e.accepting.Add(1)
+	e.listeners = append(e.listeners, ln)
+	return true
+}
+
+// admit hands a socket to the reactor with the fewest, or drops it where even
+// those who are to be told 503 are too many.
+func (e *Engine) admit(conn *net.TCPConn) {
+	e.accepted.Add(1)
+	if e.total.Add(1) > int64(e.limit+e.reserve) {
+		e.left()
+		e.reactors[0].count.refused.Add(1)
+		_ = conn.SetLinger(0) // the peer is told by RST; it fails only where the peer is gone
+		_ = conn.Close()
+		e.log.Warn("connections dropped: this node has as many as it may", zap.Int("limit", e.limit))
+		return
+	}
+	best := 0
+	for i := range e.reactors {
+		if e.load(i) < e.load(best) {
+			best = i
+		}
+	}
+	e.enrolments[best] <- conn
+}
+
+// load is how many connections reactor i has and is about to have.
+func (e *Engine) load(i int) int64 {
+	return e.reactors[i].count.connections.Load() + int64(len(e.enrolments[i]))
+}
+
+// enrol registers sockets with one reactor, until the queue is closed. It waits
+// for the reactor each time, so a busy one is given connections no faster than
+// it can take them.
+func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
+	for conn := range queue {
+		c := &Conn{r: r, hello: &hello{}}
+		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+			c.remote = addr.AddrPort()
+		}
+		if e.total.Load() > int64(e.limit) {
+			c.marks |= markRefused
+		}
+		before := r.count.opened.Load()
+		_, err := r.client.EnrollContext(conn, c) // closes conn, having dup'ed its fd
+		if err == nil && r.count.opened.Load() == before {
+			err = errors.New("the event loop could not watch the socket") // gnet reports success then
+		}
+		if err != nil {
+			e.left()
+			e.acceptErrors.Add(1)
+			e.log.Warn("cannot hand a connection to its reactor: it is dropped", zap.Error(err), zap.Int("reactor", r.index))
+		}
+	}
+}
+
+// stopAccepting closes the listeners and waits until no connection is on its
+// way to a reactor.
+func (e *Engine) stopAccepting() {
+	e.mu.Lock()
+	first := !e.draining.Swap(true)
+	listeners := e.listeners
+	e.listeners = nil
+	e.mu.Unlock()
+	for _, ln := range listeners {
+		_ = ln.Close() // it is closed by now in any case
+	}
+	e.accepting.Wait()
+	if first {
+		for _, queue := range e.enrolments {
+			close(queue)
+		}
+	}
+	e.enrolling.Wait()
+}

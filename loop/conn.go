@@ -1,0 +1,317 @@
+package loop
+
+import (
+	"net/netip"
+
+	"github.com/panjf2000/gnet/v2"
+
+	"sluice/codec"
+)
+
+// Conn is one client. All of it belongs to its reactor: no method may be
+// called from another goroutine. Only its ID may travel.
+type Conn struct {
+	// Session is the handler's own.
+	Session any
+
+	r      *Reactor
+	g      gnet.Conn // nil once gnet has closed the socket: its fd may be another client's by then
+	id     ConnID
+	remote netip.AddrPort
+	fd     int32
+	state  state
+	marks  marks
+
+	discarded int32  // bytes thrown away while closing
+	seen      uint32 // tick of the last sign of life
+	timer     timer  // handshake, ping or close deadline, as state says
+	hello     *hello // until the handshake is over
+	end       *End   // set once the end has begun
+	dec       codec.Decoder
+
+	outbox
+}
+
+// state is where a connection stands. It only ever moves down this list.
+type state uint8
+
+const (
+	reading   state = iota // the request head is not complete
+	pending                // the handler has the request
+	open                   // WebSocket messages both ways
+	closing                // our close frame is queued or sent, the client's has not come
+	flushing               // what is queued goes out, then the socket is closed
+	lingering              // what is queued goes out, then the client gets time to read it
+	dead                   // the socket is to be closed or is closed
+)
+
+// marks are a connection's yes-or-no facts.
+type marks uint8
+
+const (
+	markRefused marks = 1 << iota // came when the node was full: its request is answered 503
+	markDirty                     // on the reactor's dirty list
+	markBlocked                   // the socket took no more; the watcher will tell
+	markWatched                   // known to the watcher
+	markPinged                    // a ping is unanswered
+	markSplit                     // the first queued chunk is partly sent
+	markShut                      // our side of the TCP connection is shut down
+	markHead                      // the request was HEAD: its answer has no body
+)
+
+func (m marks) has(x marks) bool { return m&x != 0 }
+
+// hello is what a connection needs during its handshake only.
+type hello struct {
+	request codec.RequestReader
+	held    []byte // what came behind the request before it was answered
+}
+
+// ID names the connection in this process.
+func (c *Conn) ID() ConnID { return c.id }
+
+// Remote is the address of the TCP peer.
+func (c *Conn) Remote() netip.AddrPort { return c.remote }
+
+// Reactor is the owner.
+func (c *Conn) Reactor() *Reactor { return c.r }
+
+// Open reports whether messages can be sent.
+func (c *Conn) Open() bool { return c.state == open }
+
+// receive takes all bytes that the socket had. They are gnet's one read
+// buffer, or bytes held back: dead when receive returns.
+func (c *Conn) receive(b []byte) {
+	c.seen = c.r.wheel.now
+	c.marks &^= markPinged
+	for len(b) > 0 {
+		switch c.state {
+		case reading:
+			b = c.readRequest(b)
+		case pending:
+			b = c.hold(b)
+		case open, closing:
+			b = c.readFrame(b)
+		case flushing, lingering:
+			c.discard(len(b))
+			return
+		case dead:
+			return
+		}
+	}
+}
+
+// readRequest reads the request head (RFC 6455 §4.2.1) and hands it up.
+func (c *Conn) readRequest(b []byte) (rest []byte) {
+	req, n, err := c.hello.request.Next(b, &c.r.opts.Request)
+	if err != nil {
+		c.Refuse(asRefusal(err))
+		return b[len(b):]
+	}
+	if req == nil {
+		return b[n:]
+	}
+	c.state = pending
+	if req.Method == "HEAD" {
+		c.marks |= markHead
+	}
+	if c.marks.has(markRefused) {
+		c.r.count.refused.Add(1)
+		c.Refuse(errFull)
+		return b[n:]
+	}
+	c.r.request(c, req)
+	return b[n:]
+}
+
+// hold keeps what a client sends before its request is answered. Few do, and
+// those send a frame or two.
+func (c *Conn) hold(b []byte) (rest []byte) {
+	if len(c.hello.held)+len(b) > maxHeld {
+		c.Refuse(errEager)
+		return nil
+	}
+	c.hello.held = append(c.hello.held, b...)
+	return nil
+}
+
+// maxHeld bounds, in bytes, what a client may send behind its request before
+// the answer.
+const maxHeld = 16 << 10
+
+// readFrame reads up to one message and acts on it.
+func (c *Conn) readFrame(b []byte) (rest []byte) {
+	m, n, err := c.dec.Next(b)
+	if err != nil {
+		c.fail(asViolation(err))
+		return nil
+	}
+	switch m.Op {
+	case codec.OpText, codec.OpBinary:
+		if c.state == open {
+			c.r.count.messagesIn.Add(1)
+			c.r.handler.OnMessage(c, m.Op, m.Payload)
+		}
+	case codec.OpPing:
+		if c.state == open { // after our close frame nothing may follow (§5.5.1)
+			c.write(codec.OpPong, m.Payload)
+		}
+	case codec.OpClose:
+		c.peerClosed(m.Payload)
+	case codec.OpPong, codec.OpContinuation: // a sign of life; an incomplete message
+	}
+	return b[n:]
+}
+
+// Upgrade accepts the handshake: the client is sent 101 and c is open. protocol
+// and extensions are what was agreed on, "" for none.
+func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
+	c.r.owner.check()
+	if c.state != pending {
+		return
+	}
+	held := c.hello.held
+	c.hello = nil
+	c.state = open
+	c.dec.Init(&c.r.opts.Decoder)
+	c.r.count.upgraded.Add(1)
+	c.r.armPing(c)
+	c.output(codec.AppendSwitch(c.r.scratch[:0], u.Key, protocol, extensions))
+	if len(held) > 0 {
+		c.r.resume(c, held)
+	}
+}
+
+// Refuse answers the request with an HTTP error and ends the connection.
+func (c *Conn) Refuse(err *codec.HTTPError) {
+	c.respond(err.Append(c.r.scratch[:0]), End{Reason: err.Reason, Local: true, Code: codec.StatusAbnormal})
+}
+
+// Respond answers the request with a page of text and ends the connection. A
+// HEAD request gets the header alone.
+func (c *Conn) Respond(status int, header []string, contentType, body string) {
+	c.respond(codec.AppendResponse(c.r.scratch[:0], status, header, contentType, body, c.marks.has(markHead)),
+		End{Reason: "answered", Local: true, Code: codec.StatusAbnormal})
+}
+
+// respond sends a whole HTTP response. What the client sends after its request
+// is never parsed: a balancer may disagree with us on where that ends.
+func (c *Conn) respond(response []byte, end End) {
+	c.r.owner.check()
+	if c.state > pending {
+		return
+	}
+	c.begin(end)
+	c.output(response)
+	c.linger()
+}
+
+// Close starts the closing handshake (RFC 6455 §7.1.2): everything sent so far
+// goes out, then the close frame. reason is at most 123 bytes of UTF-8.
+func (c *Conn) Close(code codec.StatusCode, reason string) {
+	c.r.owner.check()
+	switch {
+	case c.state < open:
+		c.Refuse(errEnded)
+	case c.state == open:
+		c.begin(End{Code: code, Reason: reason, Local: true})
+		c.output(codec.AppendClose(c.r.scratch[:0], code, reason))
+		c.state = closing
+		c.r.wheel.set(c, c.r.wheel.after(c.r.opts.CloseTimeout))
+	}
+}
+
+// fail ends a connection whose client broke the protocol (§7.1.7). Its input
+// means nothing any more; it gets time to read why.
+func (c *Conn) fail(err *codec.Error) {
+	if c.state == open {
+		c.begin(End{Code: err.Code, Reason: err.Reason, Local: true})
+		c.output(codec.AppendClose(c.r.scratch[:0], err.Code, err.Reason))
+	}
+	c.linger()
+}
+
+// peerClosed answers the client's close frame, or takes it as the answer to
+// ours; either way the server closes the TCP connection (§7.1.1).
+func (c *Conn) peerClosed(payload []byte) {
+	code, reason, err := codec.ParseClose(payload)
+	if err != nil {
+		c.fail(asViolation(err))
+		return
+	}
+	if c.state == open {
+		c.begin(End{Code: code, Reason: reason})
+		c.output(codec.AppendClose(c.r.scratch[:0], code, ""))
+	}
+	c.state = flushing
+	c.r.wheel.set(c, c.r.wheel.after(c.r.opts.CloseTimeout))
+	c.flushSoon()
+}
+
+// begin notes how the connection ends. The first word counts.
+func (c *Conn) begin(end End) {
+	if c.end == nil {
+		c.end = &end
+	}
+}
+
+// linger lets the queue go out and then waits a little for the client to close:
+// closing with unread input would send RST, which throws away what the client
+// has not read yet.
+func (c *Conn) linger() {
+	if c.state >= lingering {
+		return
+	}
+	c.state = lingering
+	c.hello = nil
+	c.dec.Release()
+	c.r.wheel.set(c, c.r.wheel.after(min(c.r.opts.CloseTimeout, maxLinger)))
+	c.flushSoon()
+}
+
+// discard counts input that no longer means anything, and loses patience.
+func (c *Conn) discard(n int) {
+	if c.discarded += int32(min(n, maxDiscard)); c.discarded >= maxDiscard {
+		c.abort()
+	}
+}
+
+// abort ends the connection at once, with RST, so that the kernel keeps nothing
+// for a client that does not read.
+func (c *Conn) abort() {
+	if c.g != nil && c.state != dead {
+		_ = c.g.SetLinger(0) // it fails only where the socket is gone already
+	}
+	c.kill()
+}
+
+// kill closes the socket: after this callback when gnet is in one for c, else
+// by a task of gnet's, which runs after the current batch of epoll events. Not
+// in the middle of it: the batch may hold an event of this very fd, and the fd
+// may be somebody else's by then.
+func (c *Conn) kill() {
+	if c.state == dead {
+		return
+	}
+	c.state = dead
+	if c.r.callback != c && c.g != nil {
+		_ = c.g.Close() // queued; it fails only where the engine has ended
+	}
+}
+
+// expired acts on the connection's deadline.
+func (c *Conn) expired() {
+	switch c.state {
+	case reading:
+		c.r.count.timeouts.Add(1)
+		c.Refuse(errTimeout)
+	case pending:
+		c.r.count.timeouts.Add(1)
+		c.Refuse(errNotReady)
+	case open:
+		c.r.heartbeat(c)
+	case closing, flushing, lingering:
+		c.abort()
+	case dead:
+	}
+}

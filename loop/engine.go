@@ -1,0 +1,258 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/panjf2000/gnet/v2"
+	"go.uber.org/zap"
+
+	"sluice/codec"
+)
+
+// Engine is the reactors and what serves them: the ticker, the watcher, the
+// accept loops. Its methods may be called from any goroutine.
+type Engine struct {
+	opts     Options
+	log      *zap.Logger
+	began    time.Time
+	reactors []*Reactor
+	watcher  *watcher
+	limit    int // connections served at once
+	reserve  int // more that are taken in to be told 503
+
+	total        atomic.Int64 // sockets accepted and not yet closed
+	accepted     atomic.Int64
+	acceptErrors atomic.Int64
+	draining     atomic.Bool
+
+	accepting  sync.WaitGroup // Serve calls
+	enrolling  sync.WaitGroup // enrol goroutines
+	enrolments []chan *net.TCPConn
+	helpers    sync.WaitGroup // ticker and watcher
+	stopTicker chan struct{}
+
+	mu        sync.Mutex
+	listeners []net.Listener // guarded by mu
+}
+
+// New starts the reactors; newHandler is called once for each, before it
+// serves anyone. Close must be called in the end.
+func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
+	o = o.withDefaults()
+	if o.Reactors == 0 {
+		o.Reactors = min(runtime.GOMAXPROCS(0), maxReactors)
+	}
+	if o.Reactors < 1 || o.Reactors > maxReactors {
+		return nil, fmt.Errorf("loop: %d reactors: must be 1 to %d", o.Reactors, maxReactors)
+	}
+	e := &Engine{opts: o, log: o.Log, began: time.Now(), stopTicker: make(chan struct{})}
+	if err := e.setLimits(); err != nil {
+		return nil, err
+	}
+	w, err := newWatcher()
+	if err != nil {
+		return nil, err
+	}
+	e.watcher = w
+	for i := range o.Reactors {
+		r, err := e.newReactor(i, newHandler)
+		if err != nil {
+			e.stopReactors()
+			return nil, err
+		}
+		e.reactors = append(e.reactors, r)
+	}
+	w.reactors = e.reactors
+	e.helpers.Go(e.tick)
+	e.helpers.Go(func() {
+		if err := w.run(); err != nil {
+			e.log.Error("stalled clients are no longer served: restart this node", zap.Error(err))
+		}
+	})
+	for _, r := range e.reactors {
+		queue := make(chan *net.TCPConn, 64)
+		e.enrolments = append(e.enrolments, queue)
+		e.enrolling.Go(func() { e.enrol(r, queue) })
+	}
+	return e, nil
+}
+
+// setLimits derives the connection cap from the process's fd limit.
+func (e *Engine) setLimits() error {
+	fds, err := raiseFileLimit()
+	if err != nil {
+		return fmt.Errorf("loop: reading the limit of open files (RLIMIT_NOFILE): %w", err)
+	}
+	// For each reactor an enrolment holds two fds for a moment; the rest is for
+	// listeners, Redis, logs, the admin port.
+	keep := 128 + 8*e.opts.Reactors
+	e.reserve = min(64, fds/16)
+	usable := fds - keep - e.reserve
+	if usable < 1 {
+		return fmt.Errorf("loop: the limit of open files is %d, too low to serve anyone: raise it (ulimit -n, LimitNOFILE=)", fds)
+	}
+	e.limit = e.opts.MaxConnections
+	if e.limit == 0 {
+		e.limit = usable
+	}
+	if e.limit > usable {
+		return fmt.Errorf("loop: %d connections wanted, but the limit of open files is %d, enough for %d: raise it (ulimit -n, LimitNOFILE=)",
+			e.limit, fds, usable)
+	}
+	return nil
+}
+
+// newReactor starts one event loop. Each has a gnet client of its own, because
+// gnet would choose the loop for a connection otherwise, by a count which lags
+// behind in a burst.
+func (e *Engine) newReactor(index int, newHandler func(*Reactor) Handler) (*Reactor, error) {
+	r := &Reactor{
+		engine:  e,
+		index:   index,
+		opts:    &e.opts,
+		log:     e.log.With(zap.Int("reactor", index)),
+		watcher: e.watcher,
+		box:     mailbox{maxCount: e.opts.MaxMailbox, maxSize: e.opts.MaxMailboxSize},
+		random:  rand.New(rand.NewPCG(rand.Uint64(), rand.Uint64())),
+		scratch: make([]byte, 0, gatherSize),
+	}
+	r.handler = newHandler(r)
+	bell, watched, err := newDoorbell()
+	if err != nil {
+		return nil, err
+	}
+	r.bell = bell
+	r.client, err = gnet.NewClient(r, gnet.WithNumEventLoop(1), gnet.WithLogger(quiet{e.log}), gnet.WithReadBufferCap(readBuffer))
+	if err == nil {
+		err = r.client.Start()
+	}
+	if err == nil {
+		_, err = r.client.EnrollContext(watched, bell)
+	}
+	if err != nil {
+		_ = watched.Close() // the first error is the one that tells
+		bell.close()
+		return nil, fmt.Errorf("loop: starting event loop %d: %w", index, err)
+	}
+	return r, nil
+}
+
+// readBuffer is, in bytes, what a reactor reads from one socket at a time.
+const readBuffer = 64 << 10
+
+// tick rings every reactor often enough for its timing wheel.
+func (e *Engine) tick() {
+	t := time.NewTicker(tickLength)
+	defer t.Stop()
+	for {
+		select {
+		case <-t.C:
+			for _, r := range e.reactors {
+				r.bell.ring()
+			}
+		case <-e.stopTicker:
+			return
+		}
+	}
+}
+
+// now is the time since the engine began, on the monotonic clock.
+func (e *Engine) now() time.Duration { return time.Since(e.began) }
+
+// left counts a socket out.
+func (e *Engine) left() { e.total.Add(-1) }
+
+// Reactors are the engine's reactors, for Post. The slice is not to be changed.
+func (e *Engine) Reactors() []*Reactor { return e.reactors }
+
+// Limit is how many connections are served at once.
+func (e *Engine) Limit() int { return e.limit }
+
+// Stats sums the figures of all reactors.
+func (e *Engine) Stats() Stats {
+	s := Stats{Accepted: e.accepted.Load(), AcceptErrors: e.acceptErrors.Load()}
+	for _, r := range e.reactors {
+		s.add(&r.count)
+		s.Mailbox += int64(r.box.depth())
+	}
+	return s
+}
+
+// Alive is nil while every reactor takes its turns.
+func (e *Engine) Alive() error {
+	for _, r := range e.reactors {
+		if since := e.now() - time.Duration(r.count.lastTurn.Load()); since > maxTurn {
+			return fmt.Errorf("reactor %d has not taken a turn for %s", r.index, since.Round(time.Second))
+		}
+	}
+	return nil
+}
+
+// maxTurn is how long a reactor may be busy before it counts as stuck.
+const maxTurn = 10 * time.Second
+
+// Shutdown stops accepting, closes every connection with the code and reason,
+// and waits until all have ended or ctx is over; those left are cut then. It
+// returns how many had to be cut. The reactors go on until Close.
+func (e *Engine) Shutdown(ctx context.Context, code codec.StatusCode, reason string) (cut int64) {
+	e.stopAccepting()
+	e.tellAll(endAll{code: code, reason: reason})
+	if e.waitEmpty(ctx) {
+		return 0
+	}
+	cut = e.total.Load()
+	e.tellAll(endAll{abort: true})
+	last, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	e.waitEmpty(last)
+	return cut
+}
+
+func (e *Engine) tellAll(end endAll) {
+	for _, r := range e.reactors {
+		r.ending.Store(&end)
+		r.bell.ring()
+	}
+}
+
+// waitEmpty reports whether all connections ended before ctx was over.
+func (e *Engine) waitEmpty(ctx context.Context) bool {
+	t := time.NewTicker(5 * time.Millisecond)
+	defer t.Stop()
+	for e.total.Load() > 0 {
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+			return e.total.Load() <= 0
+		}
+	}
+	return true
+}
+
+// Close ends everything that New and Serve started, and waits for it.
+// Connections that are still open are cut.
+func (e *Engine) Close() error {
+	e.stopAccepting()
+	close(e.stopTicker)
+	e.watcher.stop()
+	e.helpers.Wait()
+	return e.stopReactors()
+}
+
+// stopReactors ends the event loops.
+func (e *Engine) stopReactors() error {
+	var faults []error
+	for _, r := range e.reactors {
+		faults = append(faults, r.client.Stop())
+		r.bell.close()
+	}
+	return errors.Join(faults...)
+}

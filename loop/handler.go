@@ -1,0 +1,34 @@
+package loop
+
+import (
+	"sluice/codec"
+)
+
+// Handler is the application on one reactor. All its methods run on that
+// reactor's goroutine, so its fields need no lock; none may block. A panic in
+// one of them costs the connection it was called for, and is counted.
+type Handler interface {
+	// OnRequest gets a complete HTTP request head. It answers now or later with
+	// Conn.Upgrade or Conn.Respond; if it has not by the handshake deadline, the
+	// client is told 503. r may be kept.
+	OnRequest(c *Conn, r *codec.Request)
+
+	// OnMessage gets a whole data message, op being OpText or OpBinary. payload
+	// is dead when OnMessage returns; it may be changed until then.
+	OnMessage(c *Conn, op codec.Opcode, payload []byte)
+
+	// OnEvents gets everything that was posted since the last turn, in the order
+	// of Post for each posting goroutine. The slice is dead when it returns.
+	OnEvents(events []any)
+
+	// OnClose is the last call for a connection, made once for each that
+	// OnRequest was called for, whatever became of it.
+	OnClose(c *Conn, end End)
+}
+
+// End says how a connection ended.
+type End struct {
+	Code   codec.StatusCode // what was sent or received first; StatusAbnormal if the socket just ended
+	Reason string           // constant text when Local, else the client's words
+	Local  bool             // we closed first
+}

@@ -1,0 +1,71 @@
+package loop
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/codec"
+)
+
+// Options of an Engine. Zero fields take the value of DefaultOptions.
+type Options struct {
+	Reactors int // event loops, 1..256; 0 = one per CPU
+
+	Request codec.RequestLimits  // bounds of an upgrade request
+	Decoder codec.DecoderOptions // bounds of a message; shared, read-only once the engine runs
+
+	HandshakeTimeout time.Duration // from accept to the end of the handshake
+	PingInterval     time.Duration // without a byte from the client, before it is pinged
+	PingTimeout      time.Duration // from the ping to any byte from the client
+	CloseTimeout     time.Duration // from our close frame to the end of the connection
+
+	MaxConnections int // connections served at once; more are answered 503. 0 = what the fd limit allows
+	MaxQueue       int // bytes waiting for one connection, the kernel's own queue not counted
+	MaxMailbox     int // messages waiting for one reactor
+	MaxMailboxSize int // bytes of those messages
+
+	Log *zap.Logger // must not block its caller: reactors write to it
+}
+
+// DefaultOptions are the figures used where an option is zero.
+func DefaultOptions() Options {
+	return Options{
+		Request:          codec.DefaultRequestLimits,
+		Decoder:          codec.DecoderOptions{MaxMessage: 64 << 10, MaxFragments: 1024},
+		HandshakeTimeout: 5 * time.Second,
+		PingInterval:     25 * time.Second,
+		PingTimeout:      8 * time.Second,
+		CloseTimeout:     5 * time.Second,
+		MaxQueue:         1 << 20,
+		MaxMailbox:       1 << 16,
+		MaxMailboxSize:   64 << 20,
+		Log:              zap.NewNop(),
+	}
+}
+
+// withDefaults fills the zero fields of o.
+func (o Options) withDefaults() Options {
+	d := DefaultOptions()
+	orElse(&o.Request.Line, d.Request.Line)
+	orElse(&o.Request.Head, d.Request.Head)
+	orElse(&o.Request.Headers, d.Request.Headers)
+	orElse(&o.Decoder.MaxMessage, d.Decoder.MaxMessage)
+	orElse(&o.Decoder.MaxFragments, d.Decoder.MaxFragments)
+	orElse(&o.HandshakeTimeout, d.HandshakeTimeout)
+	orElse(&o.PingInterval, d.PingInterval)
+	orElse(&o.PingTimeout, d.PingTimeout)
+	orElse(&o.CloseTimeout, d.CloseTimeout)
+	orElse(&o.MaxQueue, d.MaxQueue)
+	orElse(&o.MaxMailbox, d.MaxMailbox)
+	orElse(&o.MaxMailboxSize, d.MaxMailboxSize)
+	orElse(&o.Log, d.Log)
+	return o
+}
+
+func orElse[T comparable](v *T, fallback T) {
+	var zero T
+	if *v == zero {
+		*v = fallback
+	}
+}

@@ -1,0 +1,69 @@
+package loop
+
+import "sync/atomic"
+
+// counters are one reactor's figures. The reactor adds, any goroutine reads.
+// The padding keeps two reactors' counters off one cache line.
+type counters struct {
+	_           [64]byte
+	connections atomic.Int64 // open sockets, whatever their state
+	opened      atomic.Int64 // sockets that the event loop took over
+	upgraded    atomic.Int64 // handshakes answered 101
+	messagesIn  atomic.Int64
+	bytesIn     atomic.Int64
+	framesOut   atomic.Int64 // references queued, one for a batch
+	bytesOut    atomic.Int64
+	sends       atomic.Int64 // send system calls
+	blocked     atomic.Int64 // sends that the socket did not take whole
+	overflows   atomic.Int64 // connections closed because their queue was full
+	panics      atomic.Int64
+	refused     atomic.Int64 // requests answered 503 because of the connection cap
+	timeouts    atomic.Int64 // handshakes that did not finish in time
+	unanswered  atomic.Int64 // pings without an answer
+	lost        atomic.Int64 // offers refused by a full mailbox
+	turns       atomic.Int64
+	lastTurn    atomic.Int64 // nanoseconds of the engine's clock
+	_           [64]byte
+}
+
+// Stats is a snapshot of an engine's figures, summed over its reactors. All
+// but Connections, Mailbox and Paused only ever grow.
+type Stats struct {
+	Connections    int64 // open sockets now
+	Mailbox        int64 // events waiting now
+	Accepted       int64 // sockets accepted
+	AcceptErrors   int64 // accept failures (EMFILE and its kind)
+	Upgraded       int64 // handshakes answered 101
+	Refused        int64 // requests answered 503 because of the connection cap
+	Timeouts       int64 // handshakes that did not finish in time
+	Unanswered     int64 // connections ended because a ping was not answered
+	MessagesIn     int64 // data messages received
+	BytesIn        int64 // bytes read
+	FramesOut      int64 // frames queued; frames batched for a channel count as one
+	BytesOut       int64 // bytes written
+	Sends          int64 // send system calls
+	Blocked        int64 // sends that the socket did not take whole
+	Overflows      int64 // connections closed because their queue was full
+	Panics         int64 // panics survived
+	MailboxRefused int64 // messages lost because a reactor's mailbox was full
+	Turns          int64 // turns taken by reactors
+}
+
+// add sums a reactor's counters into s.
+func (s *Stats) add(c *counters) {
+	s.Connections += c.connections.Load()
+	s.Upgraded += c.upgraded.Load()
+	s.Refused += c.refused.Load()
+	s.Timeouts += c.timeouts.Load()
+	s.Unanswered += c.unanswered.Load()
+	s.MessagesIn += c.messagesIn.Load()
+	s.BytesIn += c.bytesIn.Load()
+	s.FramesOut += c.framesOut.Load()
+	s.BytesOut += c.bytesOut.Load()
+	s.Sends += c.sends.Load()
+	s.Blocked += c.blocked.Load()
+	s.Overflows += c.overflows.Load()
+	s.Panics += c.panics.Load()
+	s.MailboxRefused += c.lost.Load()
+	s.Turns += c.turns.Load()
+}

@@ -1,0 +1,296 @@
+package loop
+
+import (
+	"errors"
+	"go.uber.org/zap"
+
+	"golang.org/x/sys/unix"
+
+	"sluice/codec"
+)
+
+// outbox is what waits for one client's socket. The chunks are whole frames,
+// shared with other connections and never changed; the first may be partly
+// sent. One chunk is the usual case and needs no slice of its own.
+type outbox struct {
+	first  []byte
+	more   [][]byte
+	queued int // bytes of first and more, and chunkCost for each
+}
+
+const (
+	chunkCost  = 24       // bytes that a reference itself takes
+	gatherSize = 64 << 10 // bytes: chunks are put together for one send up to this
+	corkSize   = 64 << 10 // bytes of answers collected while reading, before they are sent
+)
+
+// Send queues frames that others may be sent too: frame is one or more whole
+// frames, kept by reference and never to be changed again. It reports whether
+// the connection takes part: not when it is closing, or was too slow and is
+// now.
+func (c *Conn) Send(frame []byte) bool {
+	c.r.owner.check()
+	if c.state != open {
+		return false
+	}
+	if c.r.current == c && len(c.r.cork) > 0 { // keep the order with what is corked
+		c.output(frame)
+		return c.state == open
+	}
+	if !c.room(len(frame)) {
+		return false
+	}
+	c.push(frame)
+	c.flushSoon()
+	return true
+}
+
+// Write sends a message of the given type, copying the payload.
+func (c *Conn) Write(op codec.Opcode, payload []byte) bool {
+	c.r.owner.check()
+	if c.state != open {
+		return false
+	}
+	c.write(op, payload)
+	return c.state == open
+}
+
+// write frames a payload and sends it: through the cork while c is being read
+// from, so that the answers to one read are one send.
+func (c *Conn) write(op codec.Opcode, payload []byte) {
+	if c.corkable() {
+		c.r.cork = codec.AppendFrame(c.r.cork, op, payload)
+		c.spill()
+		return
+	}
+	if c.room(codec.FrameSize(len(payload))) {
+		c.push(codec.AppendFrame(make([]byte, 0, codec.FrameSize(len(payload))), op, payload))
+		c.flushSoon()
+	}
+}
+
+// output sends bytes that are not kept: a response, a close frame. It asks for
+// no room, because these are small and the last or first words.
+func (c *Conn) output(b []byte) {
+	if c.corkable() {
+		c.r.cork = append(c.r.cork, b...)
+		c.spill()
+		return
+	}
+	c.push(append([]byte(nil), b...))
+	c.flushSoon()
+}
+
+// corkable reports whether answers may be collected in the reactor's cork.
+func (c *Conn) corkable() bool { return c.r.current == c && c.first == nil }
+
+// spill sends the cork before it gets big.
+func (c *Conn) spill() {
+	if len(c.r.cork) >= corkSize {
+		c.uncork()
+	}
+}
+
+// uncork sends what was collected. What the socket does not take is copied out
+// of the cork and queued.
+func (c *Conn) uncork() {
+	b := c.r.cork
+	if len(b) == 0 {
+		return
+	}
+	c.r.cork = b[:0]
+	if cap(b) > maxIdleCork {
+		c.r.cork = nil
+	}
+	if c.state == dead {
+		return
+	}
+	n := 0
+	if !c.marks.has(markBlocked) {
+		var ok bool
+		if n, ok = c.send(b); !ok {
+			return
+		}
+	}
+	if n == len(b) {
+		return
+	}
+	if n > 0 {
+		c.marks |= markSplit
+	}
+	rest := b[n:]
+	fits := c.queued+len(rest) <= c.r.opts.MaxQueue
+	c.push(append([]byte(nil), rest...))
+	if !fits {
+		c.overflow()
+		return
+	}
+	c.block()
+}
+
+// maxIdleCork is the capacity, in bytes, that a cork keeps after a burst.
+const maxIdleCork = 1 << 20
+
+// room makes sure that n more bytes may wait for c. A connection that cannot
+// have them is closed: it reads too slowly. One frame may always wait, however
+// big, or no big message would ever get through.
+func (c *Conn) room(n int) bool {
+	if c.first == nil || c.queued+n+chunkCost <= c.r.opts.MaxQueue {
+		return true
+	}
+	if !c.marks.has(markBlocked) {
+		c.flush() // it has not been given the chance in this turn
+		if c.state != open {
+			return false
+		}
+		if c.first == nil || c.queued+n+chunkCost <= c.r.opts.MaxQueue {
+			return true
+		}
+	}
+	c.overflow()
+	return false
+}
+
+// overflow ends a connection that reads too slowly. Its queue is dropped, but
+// for the rest of a frame that is partly sent, and the reason put in its place.
+func (c *Conn) overflow() {
+	if c.state != open {
+		return
+	}
+	c.r.count.overflows.Add(1)
+	rest := c.first
+	split := c.marks.has(markSplit)
+	c.outbox = outbox{}
+	if split {
+		c.push(rest)
+	}
+	c.Close(errSlow.Code, errSlow.Reason)
+}
+
+// push puts a chunk at the end of the queue.
+func (c *Conn) push(chunk []byte) {
+	if len(chunk) == 0 || c.state == dead {
+		return
+	}
+	c.queued += len(chunk) + chunkCost
+	c.r.count.framesOut.Add(1)
+	if c.first == nil {
+		c.first = chunk
+		return
+	}
+	c.more = append(c.more, chunk)
+}
+
+// flushSoon sees to it that c is flushed in this turn.
+func (c *Conn) flushSoon() {
+	if c.marks&(markDirty|markBlocked) != 0 || c.r.current == c {
+		return
+	}
+	c.marks |= markDirty
+	c.r.dirty = append(c.r.dirty, c)
+	if !c.r.turning {
+		c.r.bell.ring()
+	}
+}
+
+// flush writes until the queue is empty or the socket full.
+func (c *Conn) flush() {
+	for c.first != nil && !c.marks.has(markBlocked) && c.state != dead {
+		b := c.gather()
+		n, ok := c.send(b)
+		if !ok {
+			return
+		}
+		c.sent(n)
+		if n < len(b) {
+			c.block()
+		}
+	}
+	if c.first == nil {
+		c.drained()
+	}
+}
+
+// gather is what the next send is given: the first chunk, or several small ones
+// put together, which costs less than telling the kernel about each.
+func (c *Conn) gather() []byte {
+	if len(c.more) == 0 || len(c.first)+len(c.more[0]) > gatherSize {
+		return c.first
+	}
+	b := append(c.r.scratch[:0], c.first...)
+	for _, chunk := range c.more {
+		if len(b)+len(chunk) > gatherSize {
+			break
+		}
+		b = append(b, chunk...)
+	}
+	c.r.scratch = b[:0]
+	return b
+}
+
+// sent takes n bytes from the front of the queue.
+func (c *Conn) sent(n int) {
+	c.queued -= n
+	for c.first != nil && n >= len(c.first) {
+		n -= len(c.first)
+		c.queued -= chunkCost
+		c.marks &^= markSplit
+		if len(c.more) == 0 {
+			c.first, c.more = nil, nil
+			return
+		}
+		c.first, c.more[0] = c.more[0], nil
+		c.more = c.more[1:]
+	}
+	if n > 0 {
+		c.first = c.first[n:]
+		c.marks |= markSplit
+	}
+}
+
+// send writes straight to the socket. ok is false when the connection is gone.
+func (c *Conn) send(b []byte) (n int, ok bool) {
+	c.r.count.sends.Add(1)
+	n, err := sendNow(int(c.fd), b)
+	if err == nil {
+		c.r.count.bytesOut.Add(int64(n))
+		return n, true
+	}
+	if errors.Is(err, unix.EAGAIN) {
+		return 0, true
+	}
+	c.abort() // ECONNRESET, EPIPE, ETIMEDOUT: nobody is there
+	return 0, false
+}
+
+// block waits for the socket to be writable again.
+func (c *Conn) block() {
+	c.r.count.blocked.Add(1)
+	c.marks |= markBlocked
+	if err := c.r.watcher.watch(c); err != nil {
+		c.r.log.Error("cannot watch a socket for writability: the connection is dropped", zap.Error(err))
+		c.abort()
+	}
+}
+
+// writable is the watcher's answer. A client that takes bytes is alive.
+func (c *Conn) writable() {
+	c.marks &^= markBlocked
+	c.seen = c.r.wheel.now
+	c.marks &^= markPinged
+	c.flush()
+}
+
+// drained acts on the queue being empty.
+func (c *Conn) drained() {
+	switch c.state {
+	case flushing:
+		c.kill()
+	case lingering:
+		if !c.marks.has(markShut) {
+			c.marks |= markShut
+			_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // it fails only where the client is gone: EOF follows
+		}
+	case reading, pending, open, closing, dead:
+	}
+}
