@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"gopkg.in/yaml.v3"
@@ -96,7 +97,7 @@ func (f *fileReader) entry(key string, name, value *yaml.Node) {
 	case !ok && len(keysOf(key)) > 0:
 		f.section(key, value)
 	case !ok:
-		f.fault(name, key, "unknown setting; the nearest known one is %s", nearest(key, keysOf("")))
+		f.fault(name, key, "unknown setting; the nearest known one is %s", nearest(key, append(sections(), keysOf("")...)))
 	case f.seen[key] != 0:
 		f.fault(name, key, "is already set in line %d; keep one", f.seen[key])
 	default:
@@ -138,4 +139,15 @@ func keysOf(section string) []string {
 		}
 	}
 	return keys
+}
+
+// sections returns the names that only head settings.
+func sections() []string {
+	var names []string
+	for _, s := range settings() {
+		if name, _, ok := strings.Cut(s.key, "."); ok && !slices.Contains(names, name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -17,7 +17,7 @@ import (
 type Flags struct {
 	File string `name:"config" placeholder:"FILE" help:"YAML file with any of these settings; see sluice config doc ($SLUICE_CONFIG)"`
 
-	Config Config `embed:""`
+	Config Config `embed:""` // the grammar only; its values stay zero, Load returns the ones that count
 
 	fileTyped bool                // --config was given
 	typed     map[string][]string // by flag name without dashes: the texts in the order they were typed

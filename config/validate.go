@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"reflect"
@@ -19,7 +20,10 @@ func (c *Config) Validate() error { return c.validate(nil) }
 // validate leaves out what is already known to be unreadable: its value in c is the default, so that judging it would
 // blame the operator for something he did not write.
 func (c *Config) validate(unreadable map[string]bool) error {
-	v := validator{config: c, unreadable: unreadable}
+	v := validator{config: c, broken: maps.Clone(unreadable)}
+	if v.broken == nil {
+		v.broken = map[string]bool{}
+	}
 	for _, s := range settings() {
 		v.limits(s)
 	}
@@ -71,14 +75,14 @@ func (v *validator) crossChecks() {
 }
 
 type validator struct {
-	config     *Config
-	unreadable map[string]bool // by key
-	faults     []error
+	config *Config
+	broken map[string]bool // by key: settings whose value means nothing, so that nothing is said about it
+	faults []error
 }
 
 // fault records err, if there is one, under the name of key as it was typed.
 func (v *validator) fault(key string, err error) {
-	if err != nil && !v.unreadable[key] {
+	if err != nil && !v.broken[key] {
 		v.faults = append(v.faults, fmt.Errorf("%s: %w", v.config.typed(key), err))
 	}
 }
@@ -88,6 +92,7 @@ func (v *validator) limits(s setting) {
 	field := s.field(v.config)
 	if s.choices != nil && !slices.Contains(s.choices, field.String()) {
 		v.fault(s.key, fmt.Errorf("%q is not one of %s", field.String(), strings.Join(s.choices, ", ")))
+		v.broken[s.key] = true
 	}
 	if s.bounds == "" {
 		return
@@ -95,6 +100,7 @@ func (v *validator) limits(s setting) {
 	low, high := s.limits()
 	if n := field.Int(); n < low || n > high {
 		v.fault(s.key, fmt.Errorf("%s is outside %s", s.text(v.config), s.bounds))
+		v.broken[s.key] = true
 	}
 }
 
@@ -112,7 +118,7 @@ func (s setting) limits() (low, high int64) {
 
 // atLeast checks big ≥ small, and says why it must be so.
 func (v *validator) atLeast(bigKey string, big int64, smallKey string, small int64, why string) {
-	if big >= small || v.unreadable[smallKey] {
+	if big >= small || v.broken[smallKey] {
 		return
 	}
 	bigSetting, _ := lookup(bigKey)
@@ -123,7 +129,7 @@ func (v *validator) atLeast(bigKey string, big int64, smallKey string, small int
 
 // distinct refuses two listeners on one fixed address; port 0 is a free port each time.
 func (v *validator) distinct(key, address, otherKey, other string) {
-	if address == other && address != "" && !strings.HasSuffix(address, ":0") && !v.unreadable[otherKey] {
+	if address == other && address != "" && !strings.HasSuffix(address, ":0") && !v.broken[otherKey] {
 		v.fault(key, fmt.Errorf("%s is already the address of %s; give it a port of its own", address, v.config.typed(otherKey)))
 	}
 }

@@ -1,0 +1,136 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+func TestDefaultIsValid(t *testing.T) {
+	c := Default()
+	if err := c.Validate(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestValidate(t *testing.T) {
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   string // empty: accepted
+	}{
+		{"admin off", func(c *Config) { c.Admin = "" }, ""},
+		{"listen on a free port", func(c *Config) { c.Listen, c.Admin = "127.0.0.1:0", "127.0.0.1:0" }, ""},
+		{"listen on IPv6", func(c *Config) { c.Listen = "[::1]:8000" }, ""},
+		{"listen without port", func(c *Config) { c.Listen = "localhost" }, "listen: \"localhost\" is not host:port"},
+		{"listen on a big port", func(c *Config) { c.Listen = ":65536" }, "listen: \":65536\" does not end in a port number"},
+		{"admin on listen", func(c *Config) { c.Admin = c.Listen }, "admin: :8000 is already the address of listen"},
+		{"broker on admin", func(c *Config) { c.Redis = "embedded://" + c.Admin }, "redis: 127.0.0.1:8001 is already the address of admin"},
+
+		{"redis", func(c *Config) { c.Redis = "redis://h" }, ""},
+		{"redis in full", func(c *Config) { c.Redis = "rediss://u:p@h:6379/3?dial_timeout=3s" }, ""},
+		{"redis to a named database", func(c *Config) { c.Redis = "redis://h:6379/main" }, "redis: its path must be a database number"},
+		{"redis to a bad port", func(c *Config) { c.Redis = "redis://h:66666" }, "redis: its port is not a number"},
+		{"redis without host", func(c *Config) { c.Redis = "redis://:6379" }, "redis: names no host"},
+		{"redis without scheme", func(c *Config) { c.Redis = "localhost" }, "redis: has no scheme"},
+		{"redis in host:port", func(c *Config) { c.Redis = "localhost:6379" }, "redis: scheme \"localhost\" is not known"},
+		{"redis empty", func(c *Config) { c.Redis = "" }, "redis: has no scheme"},
+		{"redis in no URL", func(c *Config) { c.Redis = "redis://u:p#ss%@h" }, "redis: is not a URL"},
+		{"redis printed", func(c *Config) { c.Redis = "redis://u:xxxxx@h" }, "redis: has the password xxxxx"},
+		{"sentinel", func(c *Config) { c.Redis = "redis+sentinel://h" }, "redis: redis+sentinel:// is not yet supported"},
+		{"cluster", func(c *Config) { c.Redis = "redis+cluster://h" }, "redis: redis+cluster:// is not yet supported"},
+		{"embedded on a free port", func(c *Config) { c.Redis = "embedded://127.0.0.1:0" }, ""},
+		{"embedded without port", func(c *Config) { c.Redis = "embedded://h" }, "redis: \"h\" is not host:port"},
+		{"embedded with a database", func(c *Config) { c.Redis = "embedded://h:1/2" }, "redis: embedded:// takes host:port and nothing else"},
+
+		{"prefix with a glob", func(c *Config) { c.Prefix = "a*" }, "prefix: \"a*\" contains '*'"},
+		{"prefix with a hash tag", func(c *Config) { c.Prefix = "{a}" }, "prefix: \"{a}\" contains '{'"},
+		{"prefix with a line break", func(c *Config) { c.Prefix = "a\n" }, "prefix: \"a\\n\" contains '\\n'"},
+		{"prefix in full", func(c *Config) { c.Prefix = "shop/eu-1:" }, ""},
+		{"prefix too long", func(c *Config) { c.Prefix = strings.Repeat("a", 65) }, "is longer than 64 bytes"},
+		{"stream empty", func(c *Config) { c.Inbox.Stream = "" }, "inbox.stream: is empty"},
+		{"node", func(c *Config) { c.Node.ID = strings.Repeat("aZ0_-", 6) }, ""},
+		{"node too long", func(c *Config) { c.Node.ID = strings.Repeat("a", 33) }, "node.id: "},
+
+		{"origins", func(c *Config) {
+			c.Origins = []string{"https://a.example", "http://localhost:3000", "capacitor://localhost", "https://[::1]:8443"}
+		}, ""},
+		{"origin with a path", func(c *Config) { c.Origins = []string{"https://a.example/"} }, "write https://a.example"},
+		{"origin with its own port", func(c *Config) { c.Origins = []string{"https://a.example:443"} }, "write https://a.example"},
+		{"origin with a wildcard", func(c *Config) { c.Origins = []string{"https://*.example"} }, "origins are compared exactly"},
+		{"origin null", func(c *Config) { c.Origins = []string{"null"} }, "\"null\" is not scheme://host[:port]"},
+		{"protocols", func(c *Config) { c.Protocols = []string{"chat", "v1.chat+x"} }, ""},
+		{"protocol with a space", func(c *Config) { c.Protocols = []string{"a b"} }, "protocols: \"a b\" is not a subprotocol name"},
+
+		{"queue below message", func(c *Config) { c.Message.Max = 2 * MiB }, "queue.max: 1MiB is too little for message.max 2MiB"},
+		{"mailbox below message", func(c *Config) { c.Queue.MailboxBytes, c.Queue.Max, c.Message.Max = 64*KiB, MiB, 128*KiB }, "queue.mailbox_bytes: 64KiB is too little for message.max 128KiB"},
+		{"inbox below message", func(c *Config) { c.Inbox.QueueBytes, c.Message.Max = 64*KiB, 128*KiB }, "inbox.queue_bytes: 64KiB is too little for message.max 128KiB"},
+		{"head below line", func(c *Config) { c.Handshake.Head = 2 * KiB }, "handshake.head: 2KiB is too little for handshake.line 4KiB"},
+		{"pong as late as the next ping", func(c *Config) { c.Ping.Timeout = c.Ping.Interval }, "ping.interval: 25s is too little for ping.timeout 25s"},
+		{"reactors", func(c *Config) { c.Reactors = 257 }, "reactors: 257 is outside 0..256"},
+		{"anonymous without dev", func(c *Config) { c.Anonymous = true }, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := Default()
+			test.change(&c)
+			err := c.Validate()
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case test.want != "" && err == nil:
+				t.Errorf("accepted, want %q", test.want)
+			case test.want != "" && (!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n")):
+				t.Errorf("got %q, want only %q", err, test.want)
+			}
+		})
+	}
+}
+
+func TestWarnings(t *testing.T) {
+	quiet := func(c *Config) { c.Redis = "redis://h" }
+	tests := []struct {
+		name   string
+		change func(*Config)
+		want   []string
+	}{
+		{"nothing", quiet, nil},
+		{"embedded", func(c *Config) {}, []string{"keeps nothing over a restart"}},
+		{"embedded for all", func(c *Config) { c.Redis = "embedded://:6380" }, []string{"keeps nothing", "asks for no password"}},
+		{"dev for all", func(c *Config) { quiet(c); c.Dev = true }, []string{"dev: anonymous clients are let in"}},
+		{"dev on loopback", func(c *Config) { quiet(c); c.Dev, c.Listen = true, "[::1]:8000" }, nil},
+		{"dev on localhost", func(c *Config) { quiet(c); c.Dev, c.Listen = true, "localhost:8000" }, nil},
+		{"admin for all", func(c *Config) { quiet(c); c.Admin = "0.0.0.0:8001" }, []string{"admin: 0.0.0.0:8001 is reachable"}},
+		{"admin off", func(c *Config) { quiet(c); c.Admin = "" }, nil},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := Default()
+			test.change(&c)
+			got := c.Warnings()
+			if len(got) != len(test.want) {
+				t.Fatalf("got %q, want %q", got, test.want)
+			}
+			for i := range got {
+				if !strings.Contains(got[i], test.want[i]) {
+					t.Errorf("got %q, want %q", got[i], test.want[i])
+				}
+			}
+		})
+	}
+}
+
+func TestRedactedRedis(t *testing.T) {
+	tests := []struct{ url, want string }{
+		{"redis://h:6379/0", "redis://h:6379/0"},
+		{"redis://user:secret@h", "redis://user:xxxxx@h"},
+		{"redis://:secret@h", "redis://:xxxxx@h"},
+		{"redis://h?password=secret&db=1", "redis://h?db=1&password=xxxxx"},
+		{"redis://u:sec#ret%@h", "(not a URL, not shown)"},
+	}
+	for _, test := range tests {
+		c := Config{Redis: test.url}
+		if got := c.RedactedRedis(); got != test.want {
+			t.Errorf("%s: got %s, want %s", test.url, got, test.want)
+		}
+	}
+}
