@@ -1,0 +1,2 @@
+// Package pubsub carries messages between Redis and this node.
+package pubsub

@@ -1,0 +1,188 @@
+package pubsub
+
+import (
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// Entry is one event for the backend's workers. See the package
+// documentation for the stream's fields.
+type Entry struct {
+	Type    string // connect, message, rpc, subscribe, unsubscribe, disconnect
+	ID      string // the client's idempotency id, or ours
+	Conn    string // connection id
+	User    string // "" is an anonymous user
+	Channel string
+	Call    string // rpc: what the answer must name
+	Method  string // rpc
+	Reply   string // the channel, with prefix, on which this node listens for answers
+	Node    string // this node's id
+	Data    []byte // Add owns it from then on; nil: no field, empty: an empty field
+	Time    time.Time
+
+	// Done may be nil. Otherwise it is called exactly once for every entry
+	// that Add took, from the writer's goroutine, and must not block. nil
+	// means that Redis has the entry; an error is or wraps ErrInboxRefused,
+	// ErrInboxUnknown, ErrInboxUnavailable or ErrInboxClosed.
+	Done func(err error)
+}
+
+// What can become of an entry. Of all but ErrInboxUnknown it is certain that
+// the entry is not in the stream.
+var (
+	ErrInboxFull        = errors.New("pubsub: the inbox queue is full: Redis does not take entries as fast as clients send them")
+	ErrInboxClosed      = errors.New("pubsub: the inbox is closed: this node is stopping")
+	ErrInboxUnavailable = errors.New("pubsub: the inbox is unavailable: Redis cannot be reached")
+	ErrInboxRefused     = errors.New("pubsub: Redis refuses the inbox entry")
+	ErrInboxUnknown     = errors.New("pubsub: unknown whether Redis took the inbox entry: send it again with the same id")
+)
+
+// InboxOptions configure an Inbox. A zero field means its default.
+type InboxOptions struct {
+	Stream       string        // key of the stream, with prefix. Default "sluice:inbox"
+	MaxLen       int64         // entries kept, about (MAXLEN ~); negative: no bound. Default 1,000,000
+	QueueEntries int           // entries waiting here. Default 65,536
+	QueueBytes   int64         // bytes waiting here. Default 64 MiB
+	Batch        int           // entries in one pipeline. Default 512
+	BatchBytes   int64         // bytes in one pipeline, but at least one entry. Default 1 MiB
+	Timeout      time.Duration // for one pipeline, and for one PING. Default 2 s
+	DrainTimeout time.Duration // for what is queued when Run's context ends. Default 2 s
+	ProbeEvery   time.Duration // between PINGs while Redis is down. Default 250 ms
+
+	// Down and Up say that Redis stopped and started to take entries. Any may
+	// be nil. They are called from the writer's goroutine and must not block.
+	Down func(err error)
+	Up   func(after time.Duration)
+}
+
+func (o InboxOptions) withDefaults() InboxOptions {
+	def(&o.Stream, "sluice:inbox")
+	def(&o.MaxLen, 1_000_000)
+	def(&o.QueueEntries, 1<<16)
+	def(&o.QueueBytes, 64<<20)
+	def(&o.Batch, 512)
+	def(&o.BatchBytes, 1<<20)
+	def(&o.Timeout, 2*time.Second)
+	def(&o.DrainTimeout, 2*time.Second)
+	def(&o.ProbeEvery, 250*time.Millisecond)
+	return o
+}
+
+// InboxStats is a snapshot of an Inbox. Counters only grow.
+type InboxStats struct {
+	Added       int64 // taken by Add
+	Written     int64 // Redis has them
+	Refused     int64 // Redis said no
+	Unknown     int64 // no answer: sent, perhaps taken
+	Unavailable int64 // never sent, because Redis could not be reached
+	Abandoned   int64 // never sent, because Run ended
+	Rejected    int64 // not taken by Add: full, closed or down
+
+	QueueEntries int
+	QueueBytes   int64
+	OldestWait   time.Duration // of the oldest entry that is queued or under way; 0: none
+
+	Down        bool // Redis is known to be down: Add refuses
+	LastError   string
+	LastErrorAt time.Time
+}
+
+// Inbox appends entries to one Redis stream, in the order of Add, in
+// pipelined batches from one goroutine (Run). Add and Stats may be called from
+// any goroutine.
+//
+// An entry is sent once. While Redis is known to be down, because a batch
+// failed and no PING has been answered since, entries fail at once instead of
+// waiting for a Redis that would get them stale.
+type Inbox struct {
+	opts   InboxOptions
+	client redis.UniversalClient
+	wake   chan struct{} // holds a token when the queue may have become non-empty
+
+	mu        sync.Mutex
+	queue     []waiting  // guarded by mu
+	bytes     int64      // guarded by mu; of the queue
+	flight    time.Time  // guarded by mu; when the oldest entry of the batch under way was added
+	running   bool       // guarded by mu
+	closed    bool       // guarded by mu
+	down      bool       // guarded by mu
+	downSince time.Time  // guarded by mu
+	stats     InboxStats // guarded by mu; counters and last error only
+}
+
+type waiting struct {
+	entry Entry
+	added time.Time
+}
+
+// NewInbox returns an Inbox that writes through client. A client that repeats
+// commands by itself would write entries twice; if client is a *redis.Client
+// set up so, Run uses one of its own with the same options and no repeats.
+func NewInbox(client redis.UniversalClient, o InboxOptions) *Inbox {
+	return &Inbox{opts: o.withDefaults(), client: client, wake: make(chan struct{}, 1)}
+}
+
+// Add queues e. The error, if any, is ErrInboxFull, ErrInboxUnavailable or
+// ErrInboxClosed; then e is not taken and Done is not called. Before Run
+// started, entries only queue.
+func (b *Inbox) Add(e Entry) error {
+	size := e.size()
+	b.mu.Lock()
+	err := b.admit(size)
+	if err != nil {
+		b.stats.Rejected++
+		b.mu.Unlock()
+		return err
+	}
+	b.queue = append(b.queue, waiting{e, time.Now()})
+	b.bytes += size
+	b.stats.Added++
+	b.mu.Unlock()
+	select {
+	case b.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// admit says why an entry of size bytes is not taken. b.mu is held.
+func (b *Inbox) admit(size int64) error {
+	switch {
+	case b.closed:
+		return ErrInboxClosed
+	case b.down:
+		return ErrInboxUnavailable
+	case len(b.queue) >= b.opts.QueueEntries, len(b.queue) > 0 && b.bytes+size > b.opts.QueueBytes:
+		return ErrInboxFull
+	}
+	return nil
+}
+
+// entryOverhead is what an entry costs in the queue besides its bytes.
+const entryOverhead = 256
+
+func (e *Entry) size() int64 {
+	return int64(entryOverhead + len(e.Type) + len(e.ID) + len(e.Conn) + len(e.User) + len(e.Channel) +
+		len(e.Call) + len(e.Method) + len(e.Reply) + len(e.Node) + len(e.Data))
+}
+
+// Stats returns a snapshot.
+func (b *Inbox) Stats() InboxStats {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	s := b.stats
+	s.QueueEntries, s.QueueBytes, s.Down = len(b.queue), b.bytes, b.down
+	oldest := b.flight
+	if oldest.IsZero() && len(b.queue) > 0 {
+		oldest = b.queue[0].added
+	}
+	if !oldest.IsZero() {
+		s.OldestWait = time.Since(oldest)
+	}
+	return s
+}
+
+var errInboxRunning = errors.New("pubsub: Inbox.Run is called a second time")

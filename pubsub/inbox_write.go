@@ -1,0 +1,271 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// inboxWriter is Run's view of an Inbox.
+type inboxWriter struct {
+	*Inbox
+	client redis.UniversalClient // repeats nothing
+}
+
+// Run writes until ctx ends, then what is queued, for DrainTimeout at most,
+// and fails the rest. It returns ctx.Err(). An Inbox runs once.
+func (b *Inbox) Run(ctx context.Context) error {
+	b.mu.Lock()
+	if b.running {
+		b.mu.Unlock()
+		return errInboxRunning
+	}
+	b.running = true
+	b.mu.Unlock()
+
+	client, done := once(b.client)
+	defer done()
+	w := &inboxWriter{Inbox: b, client: client}
+	w.untilEnd(ctx)
+	w.drain()
+	return ctx.Err()
+}
+
+// once returns a client with c's options that repeats nothing, and how to
+// close it.
+func once(c redis.UniversalClient) (redis.UniversalClient, func()) {
+	single, ok := c.(*redis.Client)
+	if !ok || single.Options().MaxRetries == 0 {
+		return c, func() {}
+	}
+	o := *single.Options()
+	o.MaxRetries, o.ContextTimeoutEnabled, o.PoolSize = -1, true, 2
+	own := redis.NewClient(&o)
+	return own, func() { own.Close() } // nothing is under way; its error has no consequence
+}
+
+// untilEnd writes batches, or probes while Redis is down, until ctx ends.
+func (w *inboxWriter) untilEnd(ctx context.Context) {
+	probe := time.NewTimer(0)
+	probe.Stop()
+	defer probe.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-w.wake:
+		case <-probe.C:
+			w.probe(ctx)
+		}
+		// A batch that has begun is finished even if ctx ends: its timeout
+		// bounds it, and its entries' fate stays known.
+		for ctx.Err() == nil && w.batch(context.WithoutCancel(ctx)) {
+		}
+		if w.isDown() {
+			probe.Reset(w.opts.ProbeEvery)
+		}
+	}
+}
+
+func (w *inboxWriter) isDown() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.down
+}
+
+// drain closes the inbox to Add and writes what is queued.
+func (w *inboxWriter) drain() {
+	w.mu.Lock()
+	w.closed = true
+	w.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.Background(), w.opts.DrainTimeout)
+	defer cancel()
+	for ctx.Err() == nil && w.batch(ctx) {
+	}
+	w.mu.Lock()
+	rest := w.queue
+	w.queue, w.bytes = nil, 0
+	w.stats.Abandoned += int64(len(rest))
+	w.mu.Unlock()
+	for i := range rest {
+		rest[i].entry.done(ErrInboxClosed)
+	}
+}
+
+func (e *Entry) done(err error) {
+	if e.Done != nil {
+		e.Done(err)
+	}
+}
+
+// take removes the next batch from the queue.
+func (w *inboxWriter) take() []waiting {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n, size := 0, int64(0)
+	for n < len(w.queue) && n < w.opts.Batch {
+		next := w.queue[n].entry.size()
+		if n > 0 && size+next > w.opts.BatchBytes {
+			break
+		}
+		size += next
+		n++
+	}
+	batch := w.queue[:n:n]
+	w.queue = w.queue[n:]
+	w.bytes -= size
+	if len(w.queue) == 0 {
+		w.queue = nil // the batch owns the array now
+	}
+	w.flight = time.Time{}
+	if n > 0 {
+		w.flight = batch[0].added
+	}
+	return batch
+}
+
+// batch writes one batch and settles its entries. It says whether there was
+// one and Redis can be expected to take another.
+func (w *inboxWriter) batch(ctx context.Context) bool {
+	if w.isDown() {
+		return false
+	}
+	batch := w.take()
+	if len(batch) == 0 {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
+	defer cancel()
+	pipe := w.client.Pipeline()
+	for i := range batch {
+		// The array keeps the command; the result is looked up below.
+		_ = pipe.Process(ctx, redis.NewStringCmd(ctx, w.xadd(&batch[i].entry)...))
+	}
+	cmds, execErr := pipe.Exec(ctx)
+	var broken error // the connection's error, if any
+	for i := range batch {
+		err := execErr
+		if i < len(cmds) {
+			err = cmds[i].Err()
+		}
+		err = verdict(err)
+		if err != nil && !errors.Is(err, ErrInboxRefused) {
+			broken = err
+		}
+		w.settle(&batch[i].entry, err)
+		batch[i] = waiting{}
+	}
+	w.mu.Lock()
+	w.flight = time.Time{}
+	w.mu.Unlock()
+	if broken != nil {
+		w.goDown(broken)
+	}
+	return broken == nil
+}
+
+// xadd is the XADD command of e. The field names are a contract with workers:
+// doc.go.
+func (w *inboxWriter) xadd(e *Entry) []any {
+	args := make([]any, 0, 28)
+	args = append(args, "XADD", w.opts.Stream)
+	if w.opts.MaxLen > 0 {
+		args = append(args, "MAXLEN", "~", w.opts.MaxLen)
+	}
+	args = append(args, "*", "type", e.Type, "id", e.ID, "conn", e.Conn, "user", e.User)
+	for _, f := range [...]struct{ name, value string }{{"channel", e.Channel}, {"call", e.Call}, {"method", e.Method}} {
+		if f.value != "" {
+			args = append(args, f.name, f.value)
+		}
+	}
+	if e.Data != nil {
+		args = append(args, "data", e.Data)
+	}
+	return append(args, "reply", e.Reply, "node", e.Node, "time", strconv.FormatInt(e.Time.UnixMilli(), 10))
+}
+
+// verdict turns a command's error into what it means for the entry.
+func verdict(err error) error {
+	var said redis.Error
+	var op *net.OpError
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &said):
+		return fmt.Errorf("%w: %w", ErrInboxRefused, err)
+	case errors.As(err, &op) && op.Op == "dial", errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
+		return fmt.Errorf("%w: %w", ErrInboxUnavailable, err)
+	}
+	return fmt.Errorf("%w: %w", ErrInboxUnknown, err)
+}
+
+// settle counts the outcome and calls Done.
+func (w *inboxWriter) settle(e *Entry, err error) {
+	w.mu.Lock()
+	switch {
+	case err == nil:
+		w.stats.Written++
+	case errors.Is(err, ErrInboxRefused):
+		w.stats.Refused++
+	case errors.Is(err, ErrInboxUnavailable):
+		w.stats.Unavailable++
+	default:
+		w.stats.Unknown++
+	}
+	if err != nil {
+		w.stats.LastError, w.stats.LastErrorAt = err.Error(), time.Now()
+	}
+	w.mu.Unlock()
+	e.done(err)
+}
+
+// goDown closes the door and fails what is queued: it was not sent.
+func (w *inboxWriter) goDown(cause error) {
+	w.mu.Lock()
+	w.down = true
+	w.downSince = time.Now()
+	rest := w.queue
+	w.queue, w.bytes = nil, 0
+	w.mu.Unlock()
+	if w.opts.Down != nil {
+		w.opts.Down(cause)
+	}
+	err := fmt.Errorf("%w: %w", ErrInboxUnavailable, unwrapVerdict(cause))
+	for i := range rest {
+		w.settle(&rest[i].entry, err)
+	}
+}
+
+// unwrapVerdict returns the network's error inside a verdict.
+func unwrapVerdict(err error) error {
+	if both, ok := err.(interface{ Unwrap() []error }); ok {
+		if errs := both.Unwrap(); len(errs) == 2 {
+			return errs[1]
+		}
+	}
+	return err
+}
+
+// probe asks whether Redis is back.
+func (w *inboxWriter) probe(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
+	defer cancel()
+	if err := w.client.Ping(ctx).Err(); err != nil {
+		w.mu.Lock()
+		w.stats.LastError, w.stats.LastErrorAt = err.Error(), time.Now()
+		w.mu.Unlock()
+		return
+	}
+	w.mu.Lock()
+	w.down = false
+	after := time.Since(w.downSince)
+	w.mu.Unlock()
+	if w.opts.Up != nil {
+		w.opts.Up(after)
+	}
+}

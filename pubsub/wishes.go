@@ -1,0 +1,275 @@
+package pubsub
+
+import (
+	"sync"
+	"time"
+)
+
+// wish is what this node wants of one channel, and what Redis knows of it. At
+// most one command per channel is in flight, so its confirmation always
+// describes the present, however fast the wish flaps.
+type wish struct {
+	want     bool      // the wish stands
+	announce bool      // Subscribe was called since Sink.Subscribed was
+	queued   bool      // it stands in wishes.queue
+	told     toldState // what Redis has been told on this connection
+}
+
+type toldState uint8
+
+const (
+	toldNothing       toldState = iota // not subscribed
+	toldSubscribe                      // SUBSCRIBE in flight
+	toldUnsubscribe                    // UNSUBSCRIBE in flight
+	isSubscribed                       // confirmed
+	refusedSubscribed                  // Redis answered SUBSCRIBE with an error
+)
+
+// wishes is the set of channels that this node wants, and the queue of those
+// for which Redis has to be told something. Any goroutine may call want and
+// drop; the others belong to a session.
+type wishes struct {
+	wake chan struct{} // holds a token when the queue may have become non-empty
+
+	mu        sync.Mutex
+	set       map[string]wish // guarded by mu; by name without prefix
+	queue     []queued        // guarded by mu; each name at most once
+	head      int             // guarded by mu; queue[:head] is taken
+	wished    int             // guarded by mu; wishes that stand
+	confirmed int             // guarded by mu; of those, subscribed
+	refused   int             // guarded by mu; of those, refused
+	example   string          // guarded by mu; a refused channel
+	because   error           // guarded by mu; why
+}
+
+type queued struct {
+	name string
+	at   time.Time // when it joined the queue
+}
+
+func newWishes() *wishes {
+	return &wishes{wake: make(chan struct{}, 1), set: map[string]wish{}}
+}
+
+// want records a wish.
+func (w *wishes) want(name string) {
+	w.mu.Lock()
+	old := w.set[name]
+	now := old
+	now.want, now.announce = true, true
+	w.put(name, old, now)
+	w.mu.Unlock()
+	w.signal()
+}
+
+// drop withdraws a wish.
+func (w *wishes) drop(name string) {
+	w.mu.Lock()
+	if old := w.set[name]; old.want {
+		now := old
+		now.want, now.announce = false, false
+		w.put(name, old, now)
+	}
+	w.mu.Unlock()
+	w.signal()
+}
+
+func (w *wishes) signal() {
+	select {
+	case w.wake <- struct{}{}:
+	default:
+	}
+}
+
+// put stores a changed wish, queues it if Redis has to be told something, and
+// forgets it if there is nothing to remember. w.mu is held.
+func (w *wishes) put(name string, old, now wish) {
+	if !now.queued && now.due() {
+		now.queued = true
+		w.queue = append(w.queue, queued{name, time.Now()})
+	}
+	w.wished += count(now.want) - count(old.want)
+	w.confirmed += count(now.want && now.told == isSubscribed) - count(old.want && old.told == isSubscribed)
+	w.refused += count(now.want && now.told == refusedSubscribed) - count(old.want && old.told == refusedSubscribed)
+	if !now.want && !now.queued && (now.told == toldNothing || now.told == refusedSubscribed) {
+		delete(w.set, name)
+		return
+	}
+	w.set[name] = now
+}
+
+func count(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// due says whether Redis has to be told something now: nothing while a command
+// is in flight, because its confirmation asks again.
+func (i wish) due() bool {
+	switch i.told {
+	case toldNothing:
+		return i.want
+	case isSubscribed:
+		return !i.want || i.announce
+	case refusedSubscribed:
+		return i.want && i.announce
+	}
+	return false
+}
+
+// restart forgets what Redis was told, because the connection is a new one,
+// and queues every wish. It returns how many there are.
+func (w *wishes) restart() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.queue, w.head = w.queue[:0], 0
+	w.confirmed, w.refused, w.because = 0, 0, nil
+	now := time.Now()
+	for name, i := range w.set {
+		if !i.want {
+			delete(w.set, name)
+			continue
+		}
+		w.set[name] = wish{want: true, announce: true, queued: true}
+		w.queue = append(w.queue, queued{name, now})
+	}
+	return len(w.queue)
+}
+
+// take moves up to limit names, and confirmations of up to room bytes, from
+// the queue into two commands. since is when the oldest of them was queued.
+func (w *wishes) take(limit, room, prefix int) (sub, unsub []string, since time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for w.head < len(w.queue) && len(sub)+len(unsub) < limit && room > 0 {
+		q := w.queue[w.head]
+		w.queue[w.head] = queued{}
+		w.head++
+		old := w.set[q.name]
+		now := old
+		now.queued = false
+		if due := now.due(); due && now.want {
+			now.told = toldSubscribe
+			sub = append(sub, q.name)
+		} else if due {
+			now.told = toldUnsubscribe
+			unsub = append(unsub, q.name)
+		}
+		w.put(q.name, old, now)
+		if now.told == toldSubscribe || now.told == toldUnsubscribe {
+			room -= confirmationBytes(prefix + len(q.name))
+			if since.IsZero() {
+				since = q.at
+			}
+		}
+	}
+	w.trim()
+	return sub, unsub, since
+}
+
+// trim gives back the memory of what was taken. w.mu is held.
+func (w *wishes) trim() {
+	switch {
+	case w.head == len(w.queue) && cap(w.queue) > 4096:
+		w.queue, w.head = nil, 0
+	case w.head == len(w.queue):
+		w.queue, w.head = w.queue[:0], 0
+	case w.head > 4096 && w.head > len(w.queue)/2:
+		n := copy(w.queue, w.queue[w.head:])
+		clear(w.queue[n:])
+		w.queue, w.head = w.queue[:n], 0
+	}
+}
+
+// confirmationBytes is what Redis sends for one name of wire bytes.
+func confirmationBytes(wire int) int {
+	return wire + len("*3\r\n$11\r\nunsubscribe\r\n$255\r\n\r\n:1000000\r\n")
+}
+
+// subscribed records the confirmation of a SUBSCRIBE, and says whether to
+// announce it.
+func (w *wishes) subscribed(name string) (announce bool) {
+	w.mu.Lock()
+	old := w.set[name]
+	now := old
+	now.told = isSubscribed
+	now.announce = false
+	w.put(name, old, now)
+	w.mu.Unlock()
+	return now.want
+}
+
+// unsubscribed records the confirmation of an UNSUBSCRIBE.
+func (w *wishes) unsubscribed(name string) {
+	w.mu.Lock()
+	old := w.set[name]
+	now := old
+	now.told = toldNothing
+	w.put(name, old, now)
+	w.mu.Unlock()
+}
+
+// retry queues names again whose SUBSCRIBE was refused together with others.
+func (w *wishes) retry(names []string) {
+	w.mu.Lock()
+	for _, name := range names {
+		old := w.set[name]
+		now := old
+		now.told = toldNothing
+		w.put(name, old, now)
+	}
+	w.mu.Unlock()
+}
+
+// refuse records that Redis refuses name.
+func (w *wishes) refuse(name string, err error) {
+	w.mu.Lock()
+	old := w.set[name]
+	now := old
+	now.told, now.announce = refusedSubscribed, false
+	w.put(name, old, now)
+	w.example, w.because = name, err
+	w.mu.Unlock()
+}
+
+// retryRefused queues up to limit refused names again.
+func (w *wishes) retryRefused(limit int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.refused == 0 {
+		return
+	}
+	for name, old := range w.set {
+		if old.want && old.told == refusedSubscribed && !old.queued {
+			now := old
+			now.told, now.announce = toldNothing, true
+			w.put(name, old, now)
+			if limit--; limit <= 0 {
+				return
+			}
+		}
+	}
+}
+
+// wishCount is a snapshot of wishes.
+type wishCount struct {
+	wished, confirmed, refused, queued int
+	oldest                             time.Time // in the queue; zero: it is empty
+	example                            string    // a refused channel
+	because                            error     // why
+}
+
+func (w *wishes) count() wishCount {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	c := wishCount{wished: w.wished, confirmed: w.confirmed, refused: w.refused, queued: len(w.queue) - w.head}
+	if c.queued > 0 {
+		c.oldest = w.queue[w.head].at
+	}
+	if c.refused > 0 {
+		c.example, c.because = w.example, w.because
+	}
+	return c
+}
