@@ -1,0 +1,105 @@
+package admin
+
+import (
+	"context"
+	"net/http"
+	"net/http/pprof" // also registers on http.DefaultServeMux, which nothing serves
+)
+
+// Options is everything the admin listener knows of its node. The functions
+// must be safe for concurrent use; those without a context must return at once.
+// A nil function makes its endpoint answer 501 in words, unless said otherwise.
+type Options struct {
+	// Info describes the node. New fills in Ready, Reason and Uptime itself.
+	Info func() Info
+
+	// Ready says why the node should get no new clients, or nil. Nil func: always ready.
+	Ready func() error
+
+	// Publish sends payload to a channel (name without prefix) and tells how many
+	// Redis subscribers, that is nodes and not clients, it reached. It may keep payload.
+	Publish func(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
+
+	// Inbox returns up to count entries, newest first; count is 1..MaxInboxCount.
+	Inbox func(ctx context.Context, count int) ([]InboxEntry, error)
+
+	// Metrics serves /metrics.
+	Metrics http.Handler
+
+	// CheckChannel says in words what is wrong with a channel name, or nil.
+	// Nil func: every name but the empty one is good.
+	CheckChannel func(channel string) error
+
+	// Hosts are the names, beyond localhost, loopback addresses and the address a
+	// request arrived at, by which this listener may be called in a Host header:
+	// the host part of the configured admin address, a name in the operator's DNS.
+	// Ports are ignored, letter case too.
+	Hosts []string
+}
+
+// New returns the admin listener's handler. It keeps nothing between requests.
+func New(o Options) http.Handler {
+	mux := http.NewServeMux()
+	page := newConsole()
+
+	mux.Handle("/{$}", only(http.MethodGet, page.serve))
+	mux.Handle("/healthz", only(http.MethodGet, serveAlive))
+	mux.Handle("/readyz", only(http.MethodGet, o.serveReady))
+	mux.Handle("/metrics", only(http.MethodGet, o.serveMetrics))
+	mux.Handle("/api/info", only(http.MethodGet, o.serveInfo))
+	mux.Handle("/api/inbox", only(http.MethodGet, o.serveInbox))
+	mux.Handle("/api/check", only(http.MethodGet, o.serveCheck))
+	mux.Handle("/api/publish", only(http.MethodPost, o.servePublish))
+
+	mux.Handle("/debug/pprof/", only(http.MethodGet, pprofPage(pprof.Index)))
+	mux.Handle("/debug/pprof/profile", only(http.MethodGet, pprof.Profile))
+	mux.Handle("/debug/pprof/trace", only(http.MethodGet, pprof.Trace))
+	mux.Handle("/debug/pprof/symbol", only(http.MethodGet, pprof.Symbol))
+	mux.Handle("/debug/pprof/cmdline", only(http.MethodGet, refuseCmdline))
+
+	mux.HandleFunc("/", serveUnknown)
+	return newGuard(o.Hosts, mux)
+}
+
+// only answers 405 to every other method; GET includes HEAD. OPTIONS is among
+// the refused: a CORS preflight gets no permission here, whoever asks.
+func only(method string, h http.HandlerFunc) http.Handler {
+	allow := method
+	if method == http.MethodGet {
+		allow = "GET, HEAD"
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method == method || (method == http.MethodGet && r.Method == http.MethodHead) {
+			h(w, r)
+			return
+		}
+		w.Header().Set("Allow", allow)
+		refuse(w, http.StatusMethodNotAllowed, codeBadRequest, "%s takes %s, not %s", r.URL.Path, allow, r.Method)
+	})
+}
+
+// pprofPage loosens the policy for the index, whose style sits in the page.
+func pprofPage(h http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Security-Policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'")
+		h(w, r)
+	}
+}
+
+// refuseCmdline: the command line is where --redis redis://user:password@… stands.
+func refuseCmdline(w http.ResponseWriter, _ *http.Request) {
+	refuse(w, http.StatusForbidden, codePermissionDenied, "the command line is not shown, because it may hold the Redis password; /api/info has the settings")
+}
+
+func (o Options) serveMetrics(w http.ResponseWriter, r *http.Request) {
+	if o.Metrics == nil {
+		refuse(w, http.StatusNotImplemented, codeNotAvailable, "this node collects no metrics")
+		return
+	}
+	o.Metrics.ServeHTTP(w, r)
+}
+
+func serveUnknown(w http.ResponseWriter, r *http.Request) {
+	refuse(w, http.StatusNotFound, codeNotFound,
+		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/inbox, /api/check, /api/publish", r.URL.Path)
+}

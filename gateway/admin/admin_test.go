@@ -1,0 +1,382 @@
+package admin
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+)
+
+// request builds one as a browser's console page, or curl, would send it.
+func request(method, target, body string, headers ...string) *http.Request {
+	r := httptest.NewRequest(method, target, strings.NewReader(body))
+	r.Host = "localhost:8001"
+	for i := 0; i+1 < len(headers); i += 2 {
+		if headers[i] == "Host" {
+			r.Host = headers[i+1]
+			continue
+		}
+		r.Header.Add(headers[i], headers[i+1])
+	}
+	return r
+}
+
+func do(h http.Handler, r *http.Request) *httptest.ResponseRecorder {
+	w := httptest.NewRecorder()
+	h.ServeHTTP(w, r)
+	return w
+}
+
+func get(h http.Handler, target string) *httptest.ResponseRecorder {
+	return do(h, request(http.MethodGet, target, ""))
+}
+
+func TestEndpoints(t *testing.T) {
+	full := Options{
+		Info:         func() Info { return Info{Node: "node-a"} },
+		Metrics:      http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { text(w, 200, "sluice_connections 3\n") }),
+		Inbox:        func(context.Context, int) ([]InboxEntry, error) { return nil, nil },
+		CheckChannel: shortName,
+	}
+	broken := Options{
+		Ready: func() error { return errors.New("no probe has come back from Redis for 4 s") },
+		Inbox: func(context.Context, int) ([]InboxEntry, error) { return nil, errors.New("redis: connection refused") },
+	}
+	for _, c := range []struct {
+		name           string
+		o              Options
+		method, target string
+		status         int
+		body           string // contained in the answer
+	}{
+		{"console", full, "GET", "/", 200, "<title>Sluice console</title>"},
+		{"console, head only", full, "HEAD", "/", 200, ""},
+		{"alive", full, "GET", "/healthz", 200, "ok\n"},
+		{"alive although not ready", broken, "GET", "/healthz", 200, "ok\n"},
+		{"ready", full, "GET", "/readyz", 200, "ready\n"},
+		{"not ready", broken, "GET", "/readyz", 503, "not ready: no probe has come back from Redis for 4 s"},
+		{"metrics", full, "GET", "/metrics", 200, "sluice_connections 3"},
+		{"no metrics", broken, "GET", "/metrics", 501, "collects no metrics"},
+		{"info", full, "GET", "/api/info", 200, `"node":"node-a"`},
+		{"no info", broken, "GET", "/api/info", 501, "does not describe itself"},
+		{"inbox, empty", full, "GET", "/api/inbox", 200, `{"entries":[]}`},
+		{"inbox, count too large", full, "GET", "/api/inbox?count=201", 400, "from 1 to 200"},
+		{"inbox, count no number", full, "GET", "/api/inbox?count=many", 400, `count is \"many\"`},
+		{"inbox, count zero", full, "GET", "/api/inbox?count=0", 400, "from 1 to 200"},
+		{"inbox, Redis down", broken, "GET", "/api/inbox", 503, "redis: connection refused"},
+		{"no inbox", Options{}, "GET", "/api/inbox", 501, "no inbox"},
+		{"no publish", Options{}, "POST", "/api/publish", 501, "switched off"},
+		{"check, good", full, "GET", "/api/check?channel=news", 200, `{"result":{}}`},
+		{"check, bad", full, "GET", "/api/check?channel=" + strings.Repeat("x", 256), 400, "the limit is 255"},
+		{"check, missing", full, "GET", "/api/check", 400, "the name is missing"},
+		{"profiles", full, "GET", "/debug/pprof/", 200, "goroutine"},
+		{"one profile", full, "GET", "/debug/pprof/goroutine?debug=1", 200, "goroutine profile:"},
+		{"command line", full, "GET", "/debug/pprof/cmdline", 403, "Redis password"},
+		{"unknown", full, "GET", "/nothing", 404, "nothing is served at /nothing"},
+		{"no directory", full, "GET", "/api/", 404, "nothing is served at /api/"},
+		{"console takes no POST", full, "POST", "/", 405, "GET, HEAD"},
+		{"info takes no POST", full, "POST", "/api/info", 405, "not POST"},
+		{"publish takes no GET", full, "GET", "/api/publish", 405, "takes POST"},
+		{"no preflight", full, "OPTIONS", "/api/publish", 405, "not OPTIONS"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := do(New(c.o), request(c.method, c.target, ""))
+			if w.Code != c.status || !strings.Contains(w.Body.String(), c.body) {
+				t.Errorf("%s %s: %d %s\nwant %d … %s …", c.method, c.target, w.Code, clip(w.Body.String()), c.status, c.body)
+			}
+			for name := range w.Header() {
+				if strings.HasPrefix(name, "Access-Control-") {
+					t.Errorf("CORS header %s", name)
+				}
+			}
+			if w.Header().Get("X-Content-Type-Options") != "nosniff" || w.Header().Get("X-Frame-Options") != "DENY" ||
+				!strings.Contains(w.Header().Get("Content-Security-Policy"), "default-src 'none'") {
+				t.Errorf("security headers are missing: %v", w.Header())
+			}
+			if c.status >= 400 && c.target != "/readyz" && !errorInWords(w.Body.Bytes()) {
+				t.Errorf("no error object in %s", w.Body)
+			}
+		})
+	}
+}
+
+func errorInWords(body []byte) bool {
+	var answer struct{ Error apiError }
+	return json.Unmarshal(body, &answer) == nil && answer.Error.Code != 0 && answer.Error.Message != ""
+}
+
+func TestGuard(t *testing.T) {
+	h := New(Options{
+		Hosts:   []string{"sluice.internal:8001", ""},
+		Info:    func() Info { return Info{} },
+		Publish: func(context.Context, string, []byte) (int64, error) { return 1, nil },
+	})
+	const evil = "https://evil.example"
+	json := []string{"Content-Type", "application/json"}
+	for _, c := range []struct {
+		name           string
+		method, target string
+		headers        []string
+		status         int
+	}{
+		{"localhost", "GET", "/api/info", []string{"Host", "localhost"}, 200},
+		{"localhost, port, capitals, final dot", "GET", "/api/info", []string{"Host", "LocalHost.:8001"}, 200},
+		{"127.0.0.1", "GET", "/api/info", []string{"Host", "127.0.0.1:8001"}, 200},
+		{"127.8.9.10 is loopback", "GET", "/api/info", []string{"Host", "127.8.9.10"}, 200},
+		{"::1", "GET", "/api/info", []string{"Host", "[::1]:8001"}, 200},
+		{"configured name", "GET", "/api/info", []string{"Host", "sluice.internal"}, 200},
+		{"rebound name", "GET", "/api/info", []string{"Host", "evil.example:8001"}, 421},
+		{"rebound name, console", "GET", "/", []string{"Host", "evil.example"}, 421},
+		{"rebound name, probe", "GET", "/healthz", []string{"Host", "evil.example"}, 421},
+		{"name that begins well", "GET", "/api/info", []string{"Host", "localhost.evil.example"}, 421},
+		{"name that ends well", "GET", "/api/info", []string{"Host", "evil-localhost"}, 421},
+		{"another machine's address", "GET", "/api/info", []string{"Host", "192.0.2.7"}, 421},
+		{"address in disguise", "GET", "/api/info", []string{"Host", "127.1"}, 421},
+		{"no host", "GET", "/api/info", []string{"Host", ""}, 421},
+		{"no host, HTTP/1.0 health check", "GET", "/healthz", []string{"Host", ""}, 200},
+		{"no host, HTTP/1.0 readiness check", "GET", "/readyz", []string{"Host", ""}, 200},
+
+		{"publish, curl", "POST", "/api/publish", json, 200},
+		{"publish, charset given", "POST", "/api/publish", []string{"Content-Type", "application/json; charset=utf-8"}, 200},
+		{"publish, console", "POST", "/api/publish", append(json, "Origin", "http://localhost:8001", "Sec-Fetch-Site", "same-origin"), 200},
+		{"publish, behind a TLS proxy", "POST", "/api/publish", append(json, "Origin", "https://sluice.internal", "Host", "sluice.internal"), 200},
+		{"publish, other origin", "POST", "/api/publish", append(json, "Origin", evil), 403},
+		{"publish, other port", "POST", "/api/publish", append(json, "Origin", "http://localhost:3000"), 403},
+		{"publish, other name for the same", "POST", "/api/publish", append(json, "Origin", "http://127.0.0.1:8001"), 403},
+		{"publish, sandboxed page", "POST", "/api/publish", append(json, "Origin", "null"), 403},
+		{"publish, empty origin", "POST", "/api/publish", append(json, "Origin", ""), 403},
+		{"publish, two origins", "POST", "/api/publish", append(json, "Origin", "http://localhost:8001", "Origin", evil), 403},
+		{"publish, extension", "POST", "/api/publish", append(json, "Origin", "chrome-extension://localhost:8001"), 403},
+		{"publish, no origin but cross-site", "POST", "/api/publish", append(json, "Sec-Fetch-Site", "cross-site"), 403},
+		{"publish, form", "POST", "/api/publish", []string{"Content-Type", "application/x-www-form-urlencoded"}, 415},
+		{"publish, plain text", "POST", "/api/publish", []string{"Content-Type", "text/plain"}, 415},
+		{"publish, no type", "POST", "/api/publish", nil, 415},
+		{"publish, nonsense type", "POST", "/api/publish", []string{"Content-Type", "application/json; ="}, 415},
+		{"preflight", "OPTIONS", "/api/publish", []string{"Origin", evil, "Access-Control-Request-Method", "POST"}, 403},
+
+		{"read, other origin", "GET", "/api/info", []string{"Origin", evil}, 403},
+		{"image of a profile", "GET", "/debug/pprof/heap", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
+		{"link to a profile", "GET", "/debug/pprof/heap", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 403},
+		{"another port of localhost", "GET", "/api/inbox", []string{"Sec-Fetch-Site", "same-site"}, 403},
+		{"link to the console", "GET", "/", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "navigate"}, 200},
+		{"console as an image", "GET", "/", []string{"Sec-Fetch-Site", "cross-site", "Sec-Fetch-Mode", "no-cors"}, 403},
+		{"address typed by the user", "GET", "/debug/pprof/", []string{"Sec-Fetch-Site", "none", "Sec-Fetch-Mode", "navigate"}, 200},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := do(h, request(c.method, c.target, `{"channel":"news","data":1}`, c.headers...))
+			if w.Code != c.status {
+				t.Errorf("%d %s, want %d", w.Code, w.Body, c.status)
+			}
+			if c.status >= 400 && !errorInWords(w.Body.Bytes()) {
+				t.Errorf("no error object in %s", w.Body)
+			}
+			if allow := w.Header().Get("Access-Control-Allow-Origin"); allow != "" {
+				t.Errorf("Access-Control-Allow-Origin: %s", allow)
+			}
+		})
+	}
+}
+
+// TestGuardLocalAddress: a listener on all addresses answers to the one it was called at.
+func TestGuardLocalAddress(t *testing.T) {
+	h := New(Options{})
+	for host, status := range map[string]int{"10.1.2.3:8001": 200, "10.1.2.4:8001": 421, "[::ffff:10.1.2.3]": 200} {
+		r := request("GET", "/readyz", "", "Host", host)
+		at := context.WithValue(r.Context(), http.LocalAddrContextKey, &net.TCPAddr{IP: net.IPv4(10, 1, 2, 3), Port: 8001})
+		if w := do(h, r.WithContext(at)); w.Code != status {
+			t.Errorf("Host %s: %d, want %d", host, w.Code, status)
+		}
+	}
+}
+
+func TestPublish(t *testing.T) {
+	for _, c := range []struct {
+		name, body string
+		status     int
+		payload    string // published, or
+		says       string // contained in the answer
+	}{
+		{"object, as it stands", `{"channel":"news","data":{"a" : 1.0,  "é":"\u00e9"}}`, 200, `{"a" : 1.0,  "é":"\u00e9"}`, `{"result":{"receivers":2}}`},
+		{"string keeps its quotes", `{"channel":"news","data":"hi"}`, 200, `"hi"`, ""},
+		{"number beyond float64", `{"channel":"news","data":12345678901234567890123}`, 200, "12345678901234567890123", ""},
+		{"null is JSON", `{"channel":"news","data":null}`, 200, "null", ""},
+		{"false", `{"channel":"news","data":false}`, 200, "false", ""},
+		{"text, verbatim", `{"channel":"news","text":"hi \"you\"\n"}`, 200, "hi \"you\"\n", ""},
+		{"text, empty", `{"channel":"news","text":""}`, 200, "", ""},
+		{"text that is JSON", `{"channel":"news","text":"{\"a\":1}"}`, 200, `{"a":1}`, ""},
+		{"space around", " {\"channel\":\"news\",\"data\":1}\n", 200, "1", ""},
+
+		{"nothing", ``, 400, "", "it ends too early"},
+		{"cut off", `{"channel":"news","data":{"a":`, 400, "", "it ends too early"},
+		{"no JSON", `channel=news`, 400, "", "invalid character 'c'"},
+		{"an array", `[]`, 400, "", "the body is not"},
+		{"more after it", `{"channel":"news","data":1}{}`, 400, "", "more after the JSON object"},
+		{"rubbish after it", `{"channel":"news","data":1}x`, 400, "", "more after the JSON object"},
+		{"not UTF-8", "{\"channel\":\"news\",\"text\":\"\xff\"}", 400, "", "not UTF-8"},
+		{"unknown field", `{"channel":"news","data":1,"ttl":5}`, 400, "", `unknown field \"ttl\"`},
+		{"channel of the wrong type", `{"channel":7,"data":1}`, 400, "", "the body is not"},
+		{"neither data nor text", `{"channel":"news"}`, 400, "", "is missing"},
+		{"text null is no text", `{"channel":"news","text":null}`, 400, "", "is missing"},
+		{"data and text", `{"channel":"news","data":1,"text":"1"}`, 400, "", "both given"},
+		{"no channel", `{"data":1}`, 400, "", "the name is missing"},
+		{"bad channel", `{"channel":"` + strings.Repeat("x", 256) + `","data":1}`, 400, "", "the limit is 255"},
+		{"too large", `{"channel":"news","text":"` + strings.Repeat("x", MaxBody) + `"}`, 413, "", "larger than 1048576 bytes"},
+		{"Redis down", `{"channel":"broken","data":1}`, 503, "", "unknown whether the message was sent: connection refused"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			var published []string
+			h := New(Options{
+				CheckChannel: shortName,
+				Publish: func(ctx context.Context, channel string, payload []byte) (int64, error) {
+					if _, bounded := ctx.Deadline(); !bounded {
+						t.Error("publishing may take for ever")
+					}
+					if channel == "broken" {
+						return 0, errors.New("connection refused")
+					}
+					published = append(published, channel+" "+string(payload))
+					return 2, nil
+				},
+			})
+			w := do(h, request("POST", "/api/publish", c.body, "Content-Type", "application/json"))
+			if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
+				t.Errorf("%d %s, want %d … %s …", w.Code, w.Body, c.status, c.says)
+			}
+			if c.status == 200 && (len(published) != 1 || published[0] != "news "+c.payload) {
+				t.Errorf("published %q, want %q", published, "news "+c.payload)
+			}
+			if c.status != 200 && (len(published) != 0 || !errorInWords(w.Body.Bytes())) {
+				t.Errorf("published %q, answered %s", published, w.Body)
+			}
+		})
+	}
+}
+
+func TestInfo(t *testing.T) {
+	h := New(Options{
+		Info: func() Info {
+			return Info{Version: "v1", Node: "a", Started: time.Now().Add(-time.Hour), Listen: "[::]:8000", Redis: Redis{URL: "redis://app:hunter2@cache:6379/1", OK: true}, Ready: true, Connections: 3}
+		},
+		Ready: func() error { return errors.New("draining") },
+	})
+	w := get(h, "/api/info")
+	if strings.Contains(w.Body.String(), "hunter2") {
+		t.Fatalf("the password is shown: %s", w.Body)
+	}
+	var got Info
+	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
+		t.Fatal(err)
+	}
+	if got.Ready || got.Reason != "draining" || got.Uptime < 3600 || got.Connections != 3 || got.Endpoints == nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestRedacted(t *testing.T) {
+	for raw, want := range map[string]string{
+		"redis://127.0.0.1:6379/0":       "redis://127.0.0.1:6379/0",
+		"rediss://app:s3cret@cache:6380": "rediss://app:xxxxx@cache:6380",
+		"redis://:s3cret@cache":          "redis://:xxxxx@cache",
+		"redis+sentinel://s:26379?sentinel_master_name=m&sentinel_password=s3cret": "redis+sentinel://s:26379?sentinel_master_name=m&sentinel_password=xxxxx",
+		"embedded://127.0.0.1:6380": "embedded://127.0.0.1:6380",
+		"redis://a:s3cret@%zz":      "(not shown: it is not a well-formed URL)",
+		"":                          "",
+	} {
+		if got := redacted(raw); got != want {
+			t.Errorf("redacted(%s) = %s, want %s", raw, got, want)
+		}
+	}
+}
+
+func TestInboxEntries(t *testing.T) {
+	asked := 0
+	h := New(Options{Inbox: func(_ context.Context, count int) ([]InboxEntry, error) {
+		asked = count
+		return []InboxEntry{
+			{Stream: "2-0", Type: "message", Conn: "c1", User: "42", Channel: "news", Data: []byte(`{"a":1}`), Time: time.UnixMilli(1735689600000).UTC()},
+			{Stream: "1-1", Type: "message", Data: []byte{0xff, 0}},
+			{Stream: "1-0", Type: "message", Data: []byte{}},
+			{Stream: "0-1", Type: "connect", Conn: "c1"},
+		}, nil
+	}})
+	want := `{"entries":[` +
+		`{"stream":"2-0","type":"message","conn":"c1","user":"42","channel":"news","data":"{\"a\":1}","time":"2025-01-01T00:00:00Z"},` +
+		`{"stream":"1-1","type":"message","b64data":"/wA="},` +
+		`{"stream":"1-0","type":"message","data":""},` +
+		`{"stream":"0-1","type":"connect","conn":"c1"}]}` + "\n"
+	if got := get(h, "/api/inbox").Body.String(); got != want || asked != 20 {
+		t.Errorf("asked for %d, got\n%swant\n%s", asked, got, want)
+	}
+	if get(h, "/api/inbox?count=200"); asked != 200 {
+		t.Errorf("asked for %d, want 200", asked)
+	}
+}
+
+func TestServe(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		handler func(w http.ResponseWriter, r *http.Request, stopping func())
+		body    string
+	}{
+		{"lets a request finish", func(w http.ResponseWriter, r *http.Request, stopping func()) {
+			stopping()
+			text(w, 200, "finished")
+		}, "finished"},
+		{"cancels one that does not", func(w http.ResponseWriter, r *http.Request, stopping func()) {
+			stopping()
+			<-r.Context().Done()
+			text(w, 200, "cancelled")
+		}, "cancelled"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			ln, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, stop := context.WithCancel(context.Background())
+			defer stop()
+			ended := make(chan error, 1)
+			go func() {
+				ended <- Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handler(w, r, stop) }))
+			}()
+			client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+			defer client.CloseIdleConnections()
+			resp, err := client.Get("http://" + ln.Addr().String())
+			if err != nil {
+				t.Fatal(err)
+			}
+			body, err := io.ReadAll(resp.Body)
+			_ = resp.Body.Close() // read to its end
+			if err != nil || string(body) != c.body {
+				t.Errorf("%q %v, want %q", body, err, c.body)
+			}
+			if err := <-ended; err != nil {
+				t.Error(err)
+			}
+			if conn, err := net.Dial("tcp", ln.Addr().String()); err == nil {
+				_ = conn.Close() // the failure is that it opened
+				t.Error("the port is still open")
+			}
+		})
+	}
+}
+
+func TestServeBrokenListener(t *testing.T) {
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := ln.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := Serve(context.Background(), ln, New(Options{})); !errors.Is(err, net.ErrClosed) {
+		t.Errorf("%v, want %v", err, net.ErrClosed)
+	}
+}

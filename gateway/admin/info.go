@@ -1,0 +1,96 @@
+package admin
+
+import (
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Info is what a node tells of itself on /api/info.
+type Info struct {
+	Version string    `json:"version"`
+	Node    string    `json:"node"`
+	Started time.Time `json:"started"`
+	Uptime  float64   `json:"uptime_seconds"` // filled in by New's handler
+	Dev     bool      `json:"dev"`
+	Prefix  string    `json:"prefix"` // of Redis channels and keys, "sluice:"
+
+	// Listen is the public listener's bound address: "127.0.0.1:8000", "[::]:8000".
+	Listen    string     `json:"listen"`
+	Endpoints []Endpoint `json:"endpoints"`
+
+	Redis Redis `json:"redis"`
+
+	Ready  bool   `json:"ready"`            // filled in by New's handler, like Reason
+	Reason string `json:"reason,omitempty"` // why not ready
+
+	Connections   int64 `json:"connections"`
+	Subscriptions int64 `json:"subscriptions"`
+	Channels      int64 `json:"channels"`
+}
+
+// Endpoint is a path of the public listener that speaks WebSocket. The console
+// connects to those whose dialect is "plain" (channels in the URL) or "echo".
+type Endpoint struct {
+	Path    string `json:"path"`
+	Dialect string `json:"dialect"`
+}
+
+// Redis is the broker as the node sees it.
+type Redis struct {
+	URL   string `json:"url"`   // secrets are removed before it leaves
+	OK    bool   `json:"ok"`    // messages are arriving, not merely connections open
+	State string `json:"state"` // in a few words: "delivering", "no probe for 4 s"
+}
+
+func (o Options) serveInfo(w http.ResponseWriter, _ *http.Request) {
+	if o.Info == nil {
+		refuse(w, http.StatusNotImplemented, codeNotAvailable, "this node does not describe itself")
+		return
+	}
+	info := o.Info()
+	info.Redis.URL = redacted(info.Redis.URL)
+	if !info.Started.IsZero() {
+		info.Uptime = time.Since(info.Started).Seconds()
+	}
+	if info.Endpoints == nil {
+		info.Endpoints = []Endpoint{} // [] in JSON, not null
+	}
+	info.Ready = true
+	if err := o.ready(); err != nil {
+		info.Ready, info.Reason = false, err.Error()
+	}
+	reply(w, http.StatusOK, info)
+}
+
+// redacted returns a Redis URL without its password, whether that stands before
+// the host or, as Sentinel's does, in a parameter. What cannot be parsed is not shown.
+func redacted(raw string) string {
+	u, err := url.Parse(raw)
+	if err != nil {
+		return "(not shown: it is not a well-formed URL)"
+	}
+	query := u.Query()
+	for key, values := range query {
+		if isSecret(key) {
+			for i := range values {
+				values[i] = "xxxxx"
+			}
+		}
+	}
+	if u.RawQuery != "" {
+		u.RawQuery = query.Encode()
+	}
+	return u.Redacted()
+}
+
+func isSecret(key string) bool {
+	key = strings.ToLower(key)
+	for _, part := range []string{"pass", "secret", "token", "auth"} {
+		if strings.Contains(key, part) {
+			return true
+		}
+	}
+	return false
+}
