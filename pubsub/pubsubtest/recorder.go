@@ -1,0 +1,105 @@
+package pubsubtest
+
+import (
+	"slices"
+	"sync"
+	"testing"
+	"time"
+)
+
+// patience is how long a test waits for what must happen. It is only ever
+// waited out by a test that fails.
+const patience = 30 * time.Second
+
+// Recorder is a pubsub.Sink that remembers. Its methods may be called from any
+// goroutine.
+type Recorder struct {
+	mu          sync.Mutex
+	messages    map[string][]string // guarded by mu
+	subscribed  map[string]int      // guarded by mu
+	interrupted []error             // guarded by mu
+	count       int                 // guarded by mu
+}
+
+// NewRecorder returns an empty one.
+func NewRecorder() *Recorder {
+	return &Recorder{messages: map[string][]string{}, subscribed: map[string]int{}}
+}
+
+// Deliver is pubsub.Sink's.
+func (r *Recorder) Deliver(channel, payload []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.messages[string(channel)] = append(r.messages[string(channel)], string(payload))
+	r.count++
+}
+
+// Subscribed is pubsub.Sink's.
+func (r *Recorder) Subscribed(channel string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.subscribed[channel]++
+}
+
+// Interrupted is pubsub.Sink's.
+func (r *Recorder) Interrupted(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.interrupted = append(r.interrupted, err)
+}
+
+// Messages returns what was delivered on channel, in order.
+func (r *Recorder) Messages(channel string) []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.messages[channel])
+}
+
+// Count is how many messages were delivered on all channels.
+func (r *Recorder) Count() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.count
+}
+
+// Announced is how often Subscribed was called for channel.
+func (r *Recorder) Announced(channel string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.subscribed[channel]
+}
+
+// Channels is for how many channels Subscribed was called.
+func (r *Recorder) Channels() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.subscribed)
+}
+
+// Interruptions returns the errors of Interrupted, in order.
+func (r *Recorder) Interruptions() []error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.interrupted)
+}
+
+// Reset forgets everything.
+func (r *Recorder) Reset() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	clear(r.messages)
+	clear(r.subscribed)
+	r.interrupted, r.count = nil, 0
+}
+
+// Eventually waits until ok, and fails the test when that takes too long. what
+// says what was waited for.
+func Eventually(t testing.TB, what string, ok func() bool) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
+		if ok() {
+			return
+		}
+	}
+	t.Fatalf("waited %v in vain: %s", patience, what)
+}
