@@ -217,7 +217,7 @@ func (d *Decoder) finish() (m Message, done bool) {
 	if !d.fin {
 		return Message{}, false
 	}
-	m = Message{Op: d.op, RSV1: d.rsv1, Payload: d.buf}
+	m = Message{Op: d.op, RSV1: d.rsv1, Payload: d.buf[:len(d.buf):len(d.buf)]}
 	d.buf, d.op, d.tail = nil, OpContinuation, 0
 	return m, true
 }

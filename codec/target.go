@@ -58,7 +58,8 @@ func cutOrigin(target, host string) (rest string, ok bool) {
 //
 //   - an escape that is none ("%", "%4", "%zz") is a malformed request: 400;
 //   - a path that no route can have is not found, 404, rather than cleaned into one that exists: control bytes and NUL, what is not UTF-8,
-//     "." and ".." segments, empty segments ("//"), an escaped slash or backslash, which other parties decode at other moments;
+//     "." and ".." segments, empty segments ("//"), an escaped slash, which other parties decode at other moments, and a backslash, which
+//     some take for a slash;
 //   - everything else is the path: "/%61pi" is "/api".
 func decodePath(raw string) (string, *HTTPError) {
 	path := raw
@@ -88,7 +89,7 @@ func unescape(raw string) (string, *HTTPError) {
 				return "", ErrBadEscape
 			}
 			c = high<<4 | low
-			hidden = hidden || c == '/' || c == '\\'
+			hidden = hidden || c == '/'
 			i += 2
 		}
 		path = append(path, c)
@@ -115,7 +116,7 @@ func unhex(c byte) byte {
 // isPlainPath reports whether a decoded path is one that a route may have.
 func isPlainPath(path string) bool {
 	for i := 0; i < len(path); i++ {
-		if path[i] < ' ' || path[i] == 0x7F {
+		if path[i] < ' ' || path[i] == 0x7F || path[i] == '\\' {
 			return false
 		}
 	}

@@ -4,12 +4,12 @@ import "strings"
 
 // The classes of bytes that HTTP's grammar tells apart (RFC 9110 §5.5, §5.6.2; RFC 3986).
 const (
-	inToken    = 1 << iota // tchar: methods, header names, subprotocols
-	inURI                  // what may stand in a request target
-	inField                // what may stand in a header value
-	inHostName             // reg-name and IPv4
-	inAddress              // inside the brackets of an IP literal
-	inParameters           // besides tokens, in a list of extensions with their parameters
+	inToken      = 1 << iota // tchar: methods, header names, subprotocols
+	inURI                    // what may stand in a request target
+	inField                  // what may stand in a header value
+	inHostName               // reg-name and IPv4
+	inAddress                // inside the brackets of an IP literal
+	inParameters             // besides tokens, in a list of extensions with their parameters
 )
 
 const alphanumeric = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
