@@ -12,9 +12,9 @@ import (
 func (s setting) meaning() string {
 	switch {
 	case s.choices != nil:
-		return s.help + "; one of " + strings.Join(s.choices, ", ")
+		return s.help + " (" + strings.Join(s.choices, ", ") + ")"
 	case s.bounds != "":
-		return s.help + "; " + strings.Replace(s.bounds, "..", " to ", 1)
+		return s.help + " (" + strings.Replace(s.bounds, "..", " to ", 1) + ")"
 	}
 	return s.help
 }
@@ -23,7 +23,7 @@ func (s setting) meaning() string {
 // and in the environment, its default and its meaning.
 func Document(w io.Writer) error {
 	p := printer{w: w}
-	p.printf("# Settings of sluice\n\n%s\n", precedence)
+	p.printf("# Settings of sluice\n\n%s", precedence)
 	defaults := Default()
 	for i, s := range settings() {
 		if i == 0 || s.group != settings()[i-1].group {

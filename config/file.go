@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -18,13 +19,12 @@ func (l *loader) file(path, how string) {
 		l.fault("%s: is empty; name a file, or remove it", how)
 		return
 	}
-	file, err := os.Open(path)
+	text, err := os.ReadFile(path)
 	if err != nil {
 		l.fault("%s: %w", how, err)
 		return
 	}
-	defer file.Close() // opened for reading: nothing is lost if this fails
-	l.document(path, file)
+	l.document(path, bytes.NewReader(text))
 }
 
 // document reads the one YAML document in r; path is for messages.

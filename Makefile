@@ -1,0 +1,80 @@
+# Everything a developer runs. `make` alone lists the targets; continuous integration runs `make test`.
+
+SHELL       := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS   += --no-print-directory
+
+VERSION := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+
+# Settings of the targets, for the command line: make bench B=Fanout P=./gateway/...
+ARGS ?=
+T    ?= 60s
+B    ?= .
+P    ?= ./...
+
+# The linters' own modules are none of ours: go run builds this version once and keeps it in the build cache.
+GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
+
+# Inputs, not seconds, per fuzz target in `make test`: the same work on a slow machine and on a fast one.
+FUZZ_SMOKE ?= 20000x
+
+# step prints what is about to run, so that a long silence has a name.
+step = printf '\n== %s\n' "$(1)"
+
+.PHONY: help run build test deps check fmt vet lint unit invariants fuzz fuzz-smoke bench clean clean-all
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+run: build ## build and start with --dev on the embedded broker; more flags: ARGS="--listen :9000"
+	@bin/sluice --dev $(ARGS)
+
+build: ## build bin/sluice
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)" -o bin/sluice ./gateway
+
+test: deps check unit invariants fuzz-smoke ## install what the tests need, then run all checks and tests
+	@$(call step,all passed)
+
+deps: ## install what the tests need and this machine lacks (Debian packages, npm); nothing is started
+	@.ci/deps
+
+check: fmt vet lint ## gofmt, go vet, linters
+
+fmt:
+	@$(call step,gofmt)
+	@files=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs -r ls -d 2>/dev/null | xargs -r gofmt -l); \
+	if [ -n "$$files" ]; then printf 'gofmt would change these; run gofmt -w on them:\n%s\n' "$$files"; exit 1; fi
+
+vet:
+	@$(call step,go vet)
+	@go vet ./...
+	@go vet -tags invariants ./...
+
+lint: ## the linters of .golangci.yml; the first run builds them, a minute or two
+	@$(call step,golangci-lint)
+	@$(GOLANGCI) run ./...
+
+unit: ## all tests under the race detector
+	@$(call step,go test -race)
+	@go test -race -timeout 5m ./...
+
+invariants: ## the tests of loop and gateway with their ownership checks compiled in
+	@$(call step,go test -race -tags invariants)
+	@go test -race -timeout 5m -tags invariants ./loop/... ./gateway/...
+
+fuzz: ## every fuzz target for T=60s
+	@.ci/fuzz $(T)
+
+fuzz-smoke:
+	@$(call step,fuzz targets, briefly)
+	@.ci/fuzz $(FUZZ_SMOKE)
+
+bench: ## benchmarks: B=regexp P=packages
+	@go test -run '^$$' -bench '$(B)' -benchmem $(P)
+
+clean: ## remove what was built
+	@rm -rf bin out
+
+clean-all: clean ## and the Node programs
+	@rm -rf node_modules
