@@ -36,7 +36,7 @@ func TestConsoleInChromium(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/console.mjs")
 	cmd.WaitDelay = time.Second
-	cmd.Env = append(os.Environ(), "ADMIN_URL="+adminURL, "EXPECT_CLOSE=1012", "EXPECT_REASON=back in a minute")
+	cmd.Env = append(os.Environ(), "ADMIN_URL="+adminURL, "EXPECT_CLOSE=1012", "EXPECT_REASON=back in a minute", "ASK_BINARY=binary, please")
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.StdoutPipe()
@@ -168,12 +168,24 @@ func (n *fakeNode) serveSocket(w http.ResponseWriter, r *http.Request) {
 			break
 		}
 		n.note(InboxEntry{Type: "message", Conn: name, Channel: strings.Join(channels, ","), Data: data})
+		n.answer(c, r.URL.Path, string(data))
 	}
 	n.note(InboxEntry{Type: "disconnect", Conn: name})
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	delete(n.conns, c)
 	_ = c.Close() // the peer is gone already
+}
+
+func (n *fakeNode) answer(c *websocket.Conn, path, text string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
+	case path == "/echo":
+		_ = c.WriteMessage(websocket.TextMessage, []byte(text)) // a failure ends the reading, too
+	case text == "binary, please":
+		_ = c.WriteMessage(websocket.BinaryMessage, []byte("\x00\x01\xfe\xff and so on, beyond one line")) // likewise
+	}
 }
 
 func (n *fakeNode) note(e InboxEntry) {

@@ -11,6 +11,8 @@
 //                  expects the node to close the connection with that code. Without
 //                  it the page closes the connection itself, with 1000.
 //   EXPECT_REASON  words expected in the reason, with EXPECT_CLOSE
+//   ASK_BINARY     what a client sends to be answered by a binary message; without it
+//                  that step is left out
 //   OUT_DIR        where to put screenshots; none without it
 //   CHROMIUM       the browser                              (/usr/bin/chromium)
 //
@@ -27,6 +29,7 @@ const channel = env('CHANNEL', 'news');
 const badChannel = env('BAD_CHANNEL', 'x'.repeat(300));
 const expectClose = env('EXPECT_CLOSE');
 const expectReason = env('EXPECT_REASON', '');
+const askBinary = env('ASK_BINARY');
 const outDir = env('OUT_DIR');
 const patience = 4000; // ms, for each wait
 
@@ -79,6 +82,12 @@ async function connect(page, channels) {
 const outcome = (page) => page.locator('#result');
 const history = (page, word) => page.locator(`#history li[data-word=${JSON.stringify(word)}]`);
 
+async function send(page, payload) {
+  await page.getByText('Send', { exact: true }).first().click();
+  await page.getByLabel('Payload').fill(payload);
+  await page.locator('#go').click();
+}
+
 async function publish(page, name, payload) {
   await page.getByText('Publish', { exact: true }).first().click();
   await page.locator('#target').fill(name);
@@ -125,13 +134,19 @@ async function run() {
   });
 
   await step('a sent message appears in the inbox', async () => {
-    await page.getByText('Send', { exact: true }).first().click();
-    await page.getByLabel('Payload').fill(chat);
-    await page.locator('#go').click();
+    await send(page, chat);
     await see(outcome(page), /^(Sent|Next message)/);
     const entry = page.locator('#inbox .entry', { hasText: chat.slice(0, 24) }).first();
     await entry.waitFor();
     await see(entry.locator('.chip'), 'message');
+  });
+
+  if (askBinary) await step('a binary message is shown in hexadecimal', async () => {
+    await send(page, askBinary);
+    const row = page.locator('#messages .message', { hasText: 'binary' }).first();
+    await row.waitFor();
+    await row.locator('summary').click();
+    await see(row.locator('pre'), /^0000 {2}([0-9a-f]{2} ){3}/);
   });
 
   await step('a bad channel is refused in words when published to', async () => {
@@ -175,12 +190,12 @@ async function run() {
 
   await step('keeps the latest 500 of many messages', async () => {
     await page.locator('#clear').click();
-    const published = await page.evaluate((name) => Promise.all(Array.from({ length: 600 }, async (_, i) => {
+    const published = await page.evaluate((name) => Promise.all(Array.from({ length: 520 }, async (_, i) => {
       const body = JSON.stringify({ channel: name, data: { burst: i } });
       return (await fetch('/api/publish', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body })).ok;
     })), channel);
     await check(published.every(Boolean), 'not every message could be published');
-    await see(page.locator('#counter'), '600 received');
+    await see(page.locator('#counter'), '520 received');
     await page.locator('#messages .message').nth(499).waitFor();
     await check(await page.locator('#messages .message').count() === 500, 'more than 500 messages are kept');
   });
@@ -196,6 +211,20 @@ async function run() {
       await see(history(page, 'closed'), '1000, closed normally');
       await see(page.locator('#state'), 'Closed · 1000');
     }
+  });
+
+  const echo = await page.locator('#path option', { hasText: '(echo)' }).first().getAttribute('value', { timeout: 500 }).catch(() => null);
+  if (echo) await step('an echo comes back with the round trip', async () => {
+    await page.getByText('Token, subprotocol, address').click();
+    await page.locator('#path').selectOption(echo);
+    await connect(page, '');
+    await see(page.locator('#state'), 'Connected');
+    await send(page, 'is anybody there?');
+    await see(outcome(page), /^Next message after [\d.]+ m?s\.$/);
+    await page.locator('#disconnect').click();
+    await see(page.locator('#state'), 'Closed');
+    await page.locator('#path').selectOption({ index: 0 });
+    await page.getByText('Token, subprotocol, address').click();
   });
 
   await step('a bad channel is refused in words when connected to', async () => {
