@@ -1,0 +1,213 @@
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/codec"
+	"sluice/config"
+	"sluice/gateway/admin"
+	"sluice/gateway/hub"
+	"sluice/gateway/session"
+	"sluice/loop"
+	"sluice/pubsub"
+)
+
+// App is one node. New builds it, Run serves until its context ends.
+type App struct {
+	config  *config.Config
+	log     *zap.Logger
+	started time.Time
+
+	embedded *pubsub.Embedded // nil where a Redis is configured
+	broker   *pubsub.Redis
+	inbox    *pubsub.Inbox
+	hub      *hub.Hub
+	node     *session.Node
+	engine   *loop.Engine
+	draining sync.Once
+	leaving  chan struct{} // closed when the node begins to leave
+
+	public net.Listener
+	admin  net.Listener // nil where it is switched off
+	page   http.Handler
+}
+
+// New builds a node and opens its ports. Nothing is served before Run; if Run is
+// not called, Close must be.
+func New(ctx context.Context, c *config.Config, log *zap.Logger) (*App, error) {
+	id := c.Node.ID
+	if id == "" {
+		id = rand.Text()[:10]
+	}
+	a := &App{config: c, log: log.With(zap.String("node", id)), started: time.Now(), leaving: make(chan struct{})}
+	if err := a.build(ctx, id); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (a *App) build(ctx context.Context, id string) error {
+	url, err := a.startEmbedded()
+	if err != nil {
+		return err
+	}
+	if a.broker, err = pubsub.Open(brokerOptions(a.config, url, id, a.log)); err != nil {
+		return err
+	}
+	a.inbox = pubsub.NewInbox(a.broker.Client(), inboxOptions(a.config, a.log))
+	a.hub = hub.New(a.broker, id)
+	a.node = &session.Node{
+		ID:     id,
+		Hub:    a.hub,
+		Inbox:  a.inbox,
+		Policy: policy(a.config),
+		Ready:  a.Ready,
+		Log:    a.log,
+		Reply:  a.config.Prefix + hub.DirectChannel(id),
+	}
+	a.node.Alive = func() error { return a.engine.Alive() }
+	a.engine, err = loop.New(loopOptions(a.config, a.log), func(r *loop.Reactor) loop.Handler {
+		return session.NewHandler(a.node, r)
+	})
+	if err != nil {
+		return err
+	}
+	reactors := make([]hub.Reactor, 0, len(a.engine.Reactors()))
+	for _, r := range a.engine.Reactors() {
+		reactors = append(reactors, r)
+	}
+	a.hub.Attach(reactors)
+	if a.public, err = a.engine.Listen(ctx, a.config.Listen); err != nil {
+		return fmt.Errorf("the public port (--listen): %w", err)
+	}
+	if a.config.Admin == "" {
+		return nil
+	}
+	if a.admin, err = new(net.ListenConfig).Listen(ctx, "tcp", a.config.Admin); err != nil {
+		return fmt.Errorf("the admin port (--admin): cannot listen on %s: %w", a.config.Admin, err)
+	}
+	a.page = admin.New(a.adminOptions())
+	return nil
+}
+
+// startEmbedded starts the embedded broker where that is configured, and
+// returns the URL that Redis is reached by.
+func (a *App) startEmbedded() (string, error) {
+	address, ok := embeddedAddress(a.config.Redis)
+	if !ok {
+		return a.config.Redis, nil
+	}
+	var err error
+	if a.embedded, err = pubsub.StartEmbedded(address); err != nil {
+		return "", fmt.Errorf("%w (is another sluice running? give this one --redis)", err)
+	}
+	return a.embedded.URL(), nil
+}
+
+// Public is the bound address of the public port.
+func (a *App) Public() net.Addr { return a.public.Addr() }
+
+// Admin is the bound address of the admin port, nil where it is switched off.
+func (a *App) Admin() net.Addr {
+	if a.admin == nil {
+		return nil
+	}
+	return a.admin.Addr()
+}
+
+// Ready is nil while new clients should be sent to this node.
+func (a *App) Ready() error {
+	select {
+	case <-a.leaving:
+		return errors.New("this node is going away")
+	default:
+		return a.broker.Ready()
+	}
+}
+
+// Run serves until ctx ends, then tells the clients to come back elsewhere and
+// ends everything. An error means that the node could not go on.
+func (a *App) Run(ctx context.Context) error {
+	defer func() {
+		if err := a.Close(); err != nil {
+			a.log.Warn("closing the node", zap.Error(err))
+		}
+	}()
+	parts, fail := context.WithCancelCause(context.WithoutCancel(ctx))
+	defer fail(nil)
+	var running, writing sync.WaitGroup
+	inboxCtx, stopInbox := context.WithCancel(parts)
+	defer stopInbox()
+	writing.Go(func() { a.part(fail, "the inbox", a.inbox.Run(inboxCtx)) })
+
+	a.hub.Start()
+	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
+	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
+	if a.admin != nil {
+		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page)) })
+	}
+
+	select {
+	case <-ctx.Done():
+	case <-parts.Done():
+	}
+	a.leave()
+	cause := context.Cause(parts)
+	stopInbox() // it writes what the clients' departure has put into it
+	writing.Wait()
+	fail(nil)
+	running.Wait()
+	return cause
+}
+
+// part ends the node when one of its parts has failed.
+func (a *App) part(fail context.CancelCauseFunc, name string, err error) {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		fail(fmt.Errorf("%s: %w", name, err))
+	}
+}
+
+// leave takes the node out of service: not ready, no new clients, and those
+// that are there are told to come back, which brings them to another node.
+func (a *App) leave() {
+	a.draining.Do(func() { close(a.leaving) })
+	a.log.Info("leaving: clients are told to come back", zap.Int64("connections", a.engine.Stats().Connections))
+	ctx, cancel := context.WithTimeout(context.Background(), a.config.Shutdown.Timeout)
+	defer cancel()
+	if cut := a.engine.Shutdown(ctx, codec.StatusServiceRestart, "this node is going away, come back"); cut > 0 {
+		a.log.Warn("connections were cut that did not end in time", zap.Int64("connections", cut),
+			zap.Duration("shutdown.timeout", a.config.Shutdown.Timeout))
+	}
+}
+
+// Close frees what New took. Run calls it.
+func (a *App) Close() error {
+	var faults []error
+	if a.engine != nil {
+		faults = append(faults, a.engine.Close())
+	}
+	for _, ln := range []net.Listener{a.public, a.admin} {
+		if ln == nil {
+			continue
+		}
+		if err := ln.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+			faults = append(faults, err)
+		}
+	}
+	if a.broker != nil {
+		faults = append(faults, a.broker.Close())
+	}
+	if a.embedded != nil {
+		a.embedded.Close()
+	}
+	return errors.Join(faults...)
+}

@@ -1,0 +1,26 @@
+// Sluice is a WebSocket gateway that backends drive with plain Redis commands.
+//
+// This package is the program: main picks a verb, App wires the parts of a node
+// together, starts them, and ends them in order.
+//
+//	config ─▶ App ─┬─ loop.Engine      the public port, one session.Handler per reactor
+//	               ├─ pubsub.Redis     messages from Redis, into hub.Hub
+//	               ├─ pubsub.Inbox     what clients say, into a Redis stream
+//	               ├─ pubsub.Embedded  where no Redis is configured
+//	               └─ admin            metrics, health, console
+//
+// A message's way down:
+//
+//	pubsub/run.go       receives a PUBLISH              (*Redis).receive…
+//	gateway/hub/hub.go  encodes it once, tells reactors (*Hub).Deliver
+//	loop/reactor.go     is rung, takes the burst        (*Reactor).turn
+//	gateway/hub/local.go hands it to each subscriber    (*Local).Fan
+//	loop/write.go       one write per connection        (*Conn).flush
+//
+// and up:
+//
+//	loop/reactor.go     a socket has bytes              (*Reactor).OnTraffic
+//	codec/decode.go     are they a message              (*Decoder).Next
+//	gateway/session     whose is it, where does it go   (*plain).message
+//	pubsub/inbox.go     XADD, in a pipeline             (*Inbox).Add
+package main

@@ -1,0 +1,79 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+
+	"sluice/config"
+)
+
+// version is set by the linker.
+var version = "dev"
+
+// verbs is the command line.
+type verbs struct {
+	Settings config.Flags `embed:""`
+
+	Serve   serveVerb   `cmd:"" default:"1" help:"Serve clients (the default)."`
+	Publish publishVerb `cmd:"" help:"Publish a message to a channel, as PUBLISH does." settings:"redis,prefix"`
+	Tail    tailVerb    `cmd:"" help:"Print what is published to channels, as it comes." settings:"redis,prefix"`
+	Config  configVerb  `cmd:"" help:"Print, check or explain the configuration."`
+	Version versionVerb `cmd:"" help:"Print the version."`
+}
+
+// program is what a verb may use of its surroundings.
+type program struct {
+	ctx     context.Context // ends with SIGINT or SIGTERM
+	stdin   io.Reader
+	stdout  io.Writer
+	stderr  io.Writer
+	environ []string // as os.Environ returns it
+	flags   *config.Flags
+}
+
+// config loads the configuration from everywhere.
+func (p *program) config() (*config.Config, error) { return p.flags.Load(p.environ) }
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	os.Exit(run(os.Args[1:], &program{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}))
+}
+
+// run is main without the process around it. It returns the exit status: 0, 1
+// for a verb that failed, 2 for a command line that is wrong.
+func run(args []string, p *program) int {
+	var v verbs
+	exit := -1 // set by --help
+	options := append(v.Settings.Options(),
+		kong.Name("sluice"),
+		kong.Description("The WebSocket gateway that backends drive with plain Redis commands."),
+		kong.Writers(p.stdout, p.stderr),
+		kong.Exit(func(status int) { exit = status }),
+	)
+	parser, err := kong.New(&v, options...)
+	if err != nil {
+		fmt.Fprintln(p.stderr, "sluice:", err)
+		return 2
+	}
+	command, err := parser.Parse(args)
+	if exit >= 0 {
+		return exit
+	}
+	if err != nil {
+		fmt.Fprintln(p.stderr, "sluice:", err)
+		return 2
+	}
+	p.flags = &v.Settings
+	if err := command.Run(p); err != nil {
+		fmt.Fprintln(p.stderr, "sluice:", err)
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,164 @@
+package main
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"go.uber.org/zap"
+
+	"sluice/gateway/hub"
+	"sluice/loop"
+	"sluice/pubsub"
+)
+
+// metrics is everything that /metrics shows. The parts count with plain atomics
+// on their hot paths; this collects their snapshots at each scrape.
+type metrics struct {
+	app     *App
+	gauges  []metric
+	refused *prometheus.Desc
+	closed  *prometheus.Desc
+	build   *prometheus.Desc
+}
+
+// metric is one figure of a snapshot.
+type metric struct {
+	desc  *prometheus.Desc
+	kind  prometheus.ValueType
+	value func(*snapshot) float64
+}
+
+// snapshot is one moment of all parts.
+type snapshot struct {
+	loop   loop.Stats
+	hub    hub.Stats
+	broker pubsub.Stats
+	inbox  pubsub.InboxStats
+	app    *App
+}
+
+// handler serves /metrics.
+func (a *App) metricsHandler() http.Handler {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(newMetrics(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	log, err := zap.NewStdLogAt(a.log, zap.WarnLevel)
+	if err != nil {
+		log = nil // promhttp then keeps quiet
+	}
+	o := promhttp.HandlerOpts{}
+	if log != nil {
+		o.ErrorLog = log
+	}
+	return promhttp.HandlerFor(registry, o)
+}
+
+func newMetrics(a *App) *metrics {
+	m := &metrics{
+		app: a,
+		refused: prometheus.NewDesc("sluice_refused_total",
+			"Requests refused, by HTTP status. 503: the node is full or cannot subscribe; 401, 403: clients that may not in; 4xx in numbers: a scanner, or a broken client.",
+			[]string{"status"}, nil),
+		closed: prometheus.NewDesc("sluice_closed_total",
+			"WebSocket connections ended, by close code. Abnormal: the socket just ended; try_again_later: slow clients, or an inbox that is down.",
+			[]string{"code"}, nil),
+		build: prometheus.NewDesc("sluice_build_info", "Always 1; says which version runs.", []string{"version", "node"}, nil),
+	}
+	gauge := func(name, help string, value func(*snapshot) float64) {
+		m.add(prometheus.GaugeValue, name, help, value)
+	}
+	counter := func(name, help string, value func(*snapshot) float64) {
+		m.add(prometheus.CounterValue, name, help, value)
+	}
+
+	gauge("connections", "Sockets open on the public port.", func(s *snapshot) float64 { return float64(s.loop.Connections) })
+	gauge("connections_limit", "Sockets served at once; at the limit clients are answered 503. Raise the limit of open files, or add nodes.",
+		func(s *snapshot) float64 { return float64(s.app.engine.Limit()) })
+	gauge("channels", "Channels with members on this node.", func(s *snapshot) float64 { return float64(s.hub.Channels) })
+	gauge("subscriptions", "Subscriptions of this node's clients.", func(s *snapshot) float64 { return float64(s.hub.Subscriptions) })
+	gauge("ready", "1 while new clients should be sent here, as /readyz says.", func(s *snapshot) float64 { return truth(s.app.Ready() == nil) })
+
+	counter("accepted_total", "Sockets accepted.", func(s *snapshot) float64 { return float64(s.loop.Accepted) })
+	counter("accept_errors_total", "Sockets that could not be accepted. It grows when open files run out: raise the limit.",
+		func(s *snapshot) float64 { return float64(s.loop.AcceptErrors) })
+	counter("upgrades_total", "Handshakes that became WebSocket connections.", func(s *snapshot) float64 { return float64(s.loop.Upgraded) })
+	counter("handshake_timeouts_total", "Handshakes cut at handshake.timeout.", func(s *snapshot) float64 { return float64(s.loop.Timeouts) })
+	counter("ping_timeouts_total", "Clients gone without a word, found by ping.", func(s *snapshot) float64 { return float64(s.loop.Unanswered) })
+	counter("messages_in_total", "Messages from clients.", func(s *snapshot) float64 { return float64(s.loop.MessagesIn) })
+	counter("bytes_in_total", "Bytes read from clients.", func(s *snapshot) float64 { return float64(s.loop.BytesIn) })
+	counter("writes_total", "Frames handed to connections; those of one channel and one burst count once.", func(s *snapshot) float64 { return float64(s.loop.FramesOut) })
+	counter("bytes_out_total", "Bytes written to clients.", func(s *snapshot) float64 { return float64(s.loop.BytesOut) })
+	counter("sends_total", "System calls that wrote to clients.", func(s *snapshot) float64 { return float64(s.loop.Sends) })
+	counter("blocked_sends_total", "Of those, how many found the client's socket full. It grows with clients that read slowly.",
+		func(s *snapshot) float64 { return float64(s.loop.Blocked) })
+	counter("slow_consumers_total", "Clients closed because queue.max bytes waited for them.", func(s *snapshot) float64 { return float64(s.loop.Overflows) })
+	counter("panics_total", "Panics survived. Each is a bug: the log has the stack, please report it.", func(s *snapshot) float64 { return float64(s.loop.Panics) })
+	gauge("mailbox_events", "Events that wait for reactors.", func(s *snapshot) float64 { return float64(s.loop.Mailbox) })
+	counter("reactor_turns_total", "Turns taken by reactors.", func(s *snapshot) float64 { return float64(s.loop.Turns) })
+
+	counter("deliveries_total", "Messages from Redis for channels with members here.", func(s *snapshot) float64 { return float64(s.hub.Delivered) })
+	counter("lost_total", "Messages lost on this node because a reactor was too far behind (queue.mailbox), counted for each reactor. Add nodes, or reactors.",
+		func(s *snapshot) float64 { return float64(s.hub.Lost) })
+	counter("unwanted_total", "Messages from Redis for channels that had just been left.", func(s *snapshot) float64 { return float64(s.hub.Unwanted) })
+	counter("direct_total", "Messages for one connection.", func(s *snapshot) float64 { return float64(s.hub.Directs) })
+	counter("direct_undeliverable_total", "Of those, how many came too late for their connection.", func(s *snapshot) float64 { return float64(s.hub.Undeliverable) })
+
+	gauge("redis_connected", "1 while the subscribe connection is up.", func(s *snapshot) float64 { return truth(s.broker.Connected) })
+	counter("redis_connects_total", "Subscribe connections that came up.", func(s *snapshot) float64 { return float64(s.broker.Connects) })
+	counter("redis_interruptions_total", "Subscribe connections that broke; what was published until the channels were subscribed again is lost to plain channels.",
+		func(s *snapshot) float64 { return float64(s.hub.Interruptions) })
+	counter("redis_oversize_total", "Messages lost because they were longer than a node takes from Redis.", func(s *snapshot) float64 { return float64(s.broker.Oversize) })
+	gauge("redis_channels_pending", "Channels whose SUBSCRIBE or UNSUBSCRIBE Redis has not confirmed.", func(s *snapshot) float64 { return float64(s.broker.Pending) })
+	gauge("redis_channels_refused", "Channels whose SUBSCRIBE Redis refuses: check the ACL of the node's user.", func(s *snapshot) float64 { return float64(s.broker.Refused) })
+	gauge("redis_round_trip_seconds", "Last PING on the subscribe connection, what was queued before it included.", func(s *snapshot) float64 { return s.broker.RoundTrip.Seconds() })
+
+	counter("inbox_written_total", "Inbox entries that Redis has.", func(s *snapshot) float64 { return float64(s.inbox.Written) })
+	counter("inbox_failed_total", "Inbox entries that are not in Redis, or not surely; the clients were told.", func(s *snapshot) float64 {
+		return float64(s.app.node.Counters.InboxFailed.Load())
+	})
+	gauge("inbox_queue_entries", "Inbox entries that wait for Redis.", func(s *snapshot) float64 { return float64(s.inbox.QueueEntries) })
+	gauge("inbox_queue_bytes", "Bytes of those.", func(s *snapshot) float64 { return float64(s.inbox.QueueBytes) })
+	gauge("inbox_wait_seconds", "How long the oldest of them has waited.", func(s *snapshot) float64 { return s.inbox.OldestWait.Seconds() })
+	return m
+}
+
+func (m *metrics) add(kind prometheus.ValueType, name, help string, value func(*snapshot) float64) {
+	m.gauges = append(m.gauges, metric{prometheus.NewDesc("sluice_"+name, help, nil, nil), kind, value})
+}
+
+func truth(b bool) float64 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// Describe implements prometheus.Collector.
+func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
+	for _, g := range m.gauges {
+		ch <- g.desc
+	}
+	ch <- m.refused
+	ch <- m.closed
+	ch <- m.build
+}
+
+// Collect implements prometheus.Collector.
+func (m *metrics) Collect(ch chan<- prometheus.Metric) {
+	a := m.app
+	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), app: a}
+	for _, g := range m.gauges {
+		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
+	}
+	for status := range a.node.Counters.Refused {
+		if n := a.node.Counters.Refused[status].Load(); n > 0 {
+			ch <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(n), strconv.Itoa(status))
+		}
+	}
+	a.node.Counters.Closed.Each(func(name string, n int64) {
+		ch <- prometheus.MustNewConstMetric(m.closed, prometheus.CounterValue, float64(n), name)
+	})
+	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
+}

@@ -1,0 +1,72 @@
+package main
+
+import (
+	"context"
+	"strconv"
+	"time"
+
+	"sluice/gateway/admin"
+	"sluice/pubsub"
+)
+
+// adminOptions is what the admin port knows of the node.
+func (a *App) adminOptions() admin.Options {
+	return admin.Options{
+		Info:         a.info,
+		Ready:        a.Ready,
+		Publish:      a.broker.Publish,
+		Inbox:        a.latest,
+		Metrics:      a.metricsHandler(),
+		CheckChannel: pubsub.CheckChannel,
+	}
+}
+
+func (a *App) info() admin.Info {
+	h := a.hub.Stats()
+	endpoints := []admin.Endpoint{{Path: "/ws", Dialect: "plain"}}
+	if a.node.Policy.Echo {
+		endpoints = append(endpoints, admin.Endpoint{Path: "/echo", Dialect: "echo"})
+	}
+	redis := admin.Redis{URL: a.config.RedactedRedis(), OK: true, State: "connected"}
+	if err := a.broker.Ready(); err != nil {
+		redis.OK, redis.State = false, err.Error()
+	}
+	return admin.Info{
+		Version:       version,
+		Node:          a.node.ID,
+		Started:       a.started,
+		Dev:           a.config.Dev,
+		Prefix:        a.config.Prefix,
+		Listen:        a.Public().String(),
+		Endpoints:     endpoints,
+		Redis:         redis,
+		Connections:   a.engine.Stats().Connections,
+		Subscriptions: h.Subscriptions,
+		Channels:      h.Channels,
+	}
+}
+
+// latest reads the end of the inbox (XREVRANGE), newest first.
+func (a *App) latest(ctx context.Context, count int) ([]admin.InboxEntry, error) {
+	stream := a.config.Prefix + a.config.Inbox.Stream
+	messages, err := a.broker.Client().XRevRangeN(ctx, stream, "+", "-", int64(count)).Result()
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]admin.InboxEntry, 0, len(messages))
+	for _, m := range messages {
+		field := func(name string) string {
+			s, _ := m.Values[name].(string) // "" where the entry has no such field
+			return s
+		}
+		e := admin.InboxEntry{
+			Stream: m.ID, Type: field("type"), ID: field("id"), Conn: field("conn"), User: field("user"), Channel: field("channel"),
+			Call: field("call"), Method: field("method"), Node: field("node"), Data: []byte(field("data")),
+		}
+		if ms, err := strconv.ParseInt(field("time"), 10, 64); err == nil { // else it was not we who wrote it
+			e.Time = time.UnixMilli(ms)
+		}
+		entries = append(entries, e)
+	}
+	return entries, nil
+}

@@ -1,0 +1,16 @@
+// Package session is what a client can do: it answers HTTP requests on the
+// public port, decides who may connect, and speaks the client dialects. It
+// implements loop.Handler, one Handler for each reactor.
+//
+//	loop ── OnRequest, OnMessage, OnClose ─▶ Handler ─▶ plain, echo
+//	     ◀── Upgrade, Refuse, Send, Close ──┘    │ │
+//	                     hub.Local ◀── Join ─────┘ └── Add ──▶ pubsub.Inbox
+//
+// A dialect is what a path speaks:
+//
+//	/ws?channel=…   plain: payloads verbatim, what the client sends goes to the inbox
+//	/echo           what arrives goes back
+//
+// Everything shared by the reactors is in Node and does not change, or counts
+// with atomics.
+package session

@@ -1,0 +1,33 @@
+package session
+
+import (
+	"sluice/codec"
+	"sluice/gateway/hub"
+	"sluice/loop"
+)
+
+// echo is the dialect of /echo: what arrives goes back, its type kept. It has no
+// state.
+type echo struct{}
+
+func (h *Handler) openEcho(c *loop.Conn, r *codec.Request) {
+	p := &h.node.Policy
+	if !p.Echo {
+		h.node.refuse(c, errNotFound)
+		return
+	}
+	u, ok := h.admit(c, r)
+	if !ok {
+		return
+	}
+	c.Session = echo{}
+	c.Upgrade(u, p.protocol(u.Protocols), "")
+}
+
+func (echo) message(_ *Handler, c *loop.Conn, op codec.Opcode, payload []byte) {
+	c.Write(op, payload)
+}
+
+func (echo) direct(_ *Handler, c *loop.Conn, d *hub.Direct) { c.Send(hub.Frame(d.Payload)) }
+
+func (echo) closed(h *Handler, _ *loop.Conn, end loop.End) { h.node.Counters.Closed.add(end.Code) }

@@ -1,0 +1,144 @@
+package session
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+
+	"go.uber.org/zap"
+
+	"sluice/codec"
+	"sluice/gateway/hub"
+	"sluice/loop"
+)
+
+// Handler serves the clients of one reactor and belongs to it.
+type Handler struct {
+	node  *Node
+	local *hub.Local
+	r     *loop.Reactor
+}
+
+// NewHandler makes the handler of a reactor.
+func NewHandler(n *Node, r *loop.Reactor) *Handler {
+	h := &Handler{node: n, r: r}
+	h.local = n.Hub.Local(r.Index(), h.subscribed)
+	return h
+}
+
+// subscribed is told of each member whose channel Redis has confirmed.
+func (h *Handler) subscribed(c *loop.Conn, _ *hub.Member) {
+	if s, ok := c.Session.(*plain); ok {
+		s.subscribed(h, c)
+	}
+}
+
+// dialect is how a connection's messages are understood. It is the
+// connection's Session.
+type dialect interface {
+	message(h *Handler, c *loop.Conn, op codec.Opcode, payload []byte)
+	direct(h *Handler, c *loop.Conn, d *hub.Direct)
+	closed(h *Handler, c *loop.Conn, end loop.End)
+}
+
+// OnRequest implements loop.Handler.
+func (h *Handler) OnRequest(c *loop.Conn, r *codec.Request) {
+	switch r.Path {
+	case "/ws":
+		h.openPlain(c, r)
+	case "/echo":
+		h.openEcho(c, r)
+	case "/healthz":
+		h.health(c, r, h.node.Alive)
+	case "/readyz":
+		h.health(c, r, h.node.Ready)
+	default:
+		h.node.refuse(c, errNotFound)
+	}
+}
+
+// health answers a load balancer's check.
+func (h *Handler) health(c *loop.Conn, r *codec.Request, check func() error) {
+	if r.Method != "GET" && r.Method != "HEAD" {
+		h.node.refuse(c, errMethod)
+		return
+	}
+	const text = "text/plain; charset=utf-8"
+	if err := check(); err != nil {
+		c.Respond(503, nil, text, err.Error()+"\n")
+		return
+	}
+	c.Respond(200, nil, text, "ok\n")
+}
+
+// admit makes the checks that every dialect has in common.
+func (h *Handler) admit(c *loop.Conn, r *codec.Request) (u codec.Upgrade, ok bool) {
+	u, err := r.Upgrade()
+	if err != nil {
+		var refusal *codec.HTTPError
+		if !errors.As(err, &refusal) {
+			refusal = &codec.HTTPError{Status: 400, Reason: "bad request"}
+		}
+		h.node.refuse(c, refusal)
+		return u, false
+	}
+	if refusal := h.node.Policy.checkOrigin(r.Values("Origin")); refusal != nil {
+		h.node.refuse(c, refusal)
+		return u, false
+	}
+	return u, true
+}
+
+// OnMessage implements loop.Handler.
+func (h *Handler) OnMessage(c *loop.Conn, op codec.Opcode, payload []byte) {
+	if d, ok := c.Session.(dialect); ok {
+		d.message(h, c, op, payload)
+	}
+}
+
+// OnEvents implements loop.Handler. Messages for channels are only gathered
+// while the events are gone through, and fanned out together at the end.
+func (h *Handler) OnEvents(events []any) {
+	for _, e := range events {
+		h.event(e)
+	}
+	h.local.Fan()
+}
+
+// event is the recover boundary of one event: the others go on.
+func (h *Handler) event(e any) {
+	defer func() {
+		if p := recover(); p != nil {
+			h.node.Log.Error("panic survived: an event was lost, please report this", zap.String("event", fmt.Sprintf("%T", e)),
+				zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
+	if h.local.Take(e) {
+		return
+	}
+	switch e := e.(type) {
+	case *hub.Direct:
+		h.direct(e)
+	case unstored:
+		h.unstored(e)
+	}
+}
+
+// direct passes a message on to one connection.
+func (h *Handler) direct(d *hub.Direct) {
+	id, _ := hub.ParseConn(h.node.ID, d.Conn) // the hub has checked it
+	if c := h.r.Conn(id); c != nil && c.Open() {
+		if s, ok := c.Session.(dialect); ok {
+			s.direct(h, c, d)
+			return
+		}
+	}
+	h.node.Hub.Undeliverable()
+}
+
+// OnClose implements loop.Handler.
+func (h *Handler) OnClose(c *loop.Conn, end loop.End) {
+	if d, ok := c.Session.(dialect); ok {
+		d.closed(h, c, end)
+	}
+}

@@ -1,0 +1,32 @@
+package session
+
+import (
+	"errors"
+
+	"go.uber.org/zap"
+
+	"sluice/codec"
+	"sluice/loop"
+	"sluice/pubsub"
+)
+
+// unstored tells a reactor that a client's message is not in the inbox.
+type unstored struct {
+	conn loop.ConnID
+	err  error
+}
+
+// unstored tells the client in the one way that the plain dialect has: the
+// connection ends, with a code that means "come back and send it again".
+func (h *Handler) unstored(u unstored) {
+	h.node.Log.Warn("a client's message is not in the inbox: its connection is closed with 1013", zap.Error(u.err))
+	c := h.r.Conn(u.conn)
+	if c == nil {
+		return
+	}
+	reason := "message not stored: send it again"
+	if errors.Is(u.err, pubsub.ErrInboxFull) {
+		reason = "message not stored: the inbox is full"
+	}
+	c.Close(codec.StatusTryAgainLater, reason)
+}

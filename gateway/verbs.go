@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"runtime"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"go.uber.org/zap"
+
+	"sluice/config"
+	"sluice/pubsub"
+)
+
+type versionVerb struct{}
+
+// Run prints the version.
+func (versionVerb) Run(p *program) error {
+	_, err := fmt.Fprintf(p.stdout, "sluice %s %s %s/%s\n", version, runtime.Version(), runtime.GOOS, runtime.GOARCH)
+	return err
+}
+
+type configVerb struct {
+	Print printVerb `cmd:"" default:"1" help:"Print the configuration in force as a YAML file, and where each value comes from (the default)."`
+	Check checkVerb `cmd:"" help:"Say whether the configuration is valid, and every fault if not."`
+	Doc   docVerb   `cmd:"" help:"Print the documentation of every setting."`
+}
+
+type printVerb struct{}
+
+// Run prints the configuration.
+func (printVerb) Run(p *program) error {
+	c, err := p.config()
+	if err != nil {
+		return err
+	}
+	return c.YAML(p.stdout)
+}
+
+type checkVerb struct{}
+
+// Run checks the configuration.
+func (checkVerb) Run(p *program) error {
+	c, err := p.config()
+	if err != nil {
+		return err
+	}
+	for _, w := range c.Warnings() {
+		fmt.Fprintln(p.stdout, "warning:", w)
+	}
+	_, err = fmt.Fprintln(p.stdout, "the configuration is valid")
+	return err
+}
+
+type docVerb struct{}
+
+// Run prints the documentation.
+func (docVerb) Run(p *program) error { return config.Document(p.stdout) }
+
+type serveVerb struct{}
+
+// Run serves until a signal comes.
+func (serveVerb) Run(p *program) error {
+	c, err := p.config()
+	if err != nil {
+		return err
+	}
+	log, queue, err := newLog(c.Log, p.stderr)
+	if err != nil {
+		return err
+	}
+	defer queue.Close()
+	a, err := New(p.ctx, c, log)
+	if err != nil {
+		return err
+	}
+	for _, w := range c.Warnings() {
+		log.Warn(w)
+	}
+	log.Info("serving", zap.String("version", version), zap.Stringer("listen", a.Public()),
+		zap.Stringer("admin", stringer{a.Admin()}), zap.String("redis", c.RedactedRedis()),
+		zap.String("prefix", c.Prefix), zap.String("node", a.node.ID),
+		zap.Int("reactors", len(a.engine.Reactors())), zap.Int("connections_max", a.engine.Limit()), zap.Bool("dev", c.Dev))
+	if c.Dev {
+		a.greet(p.stdout)
+	}
+	return a.Run(p.ctx)
+}
+
+// stringer is an address that may be nil.
+type stringer struct{ net.Addr }
+
+func (s stringer) String() string {
+	if s.Addr == nil {
+		return "off"
+	}
+	return s.Addr.String()
+}
+
+// greet prints what a newcomer can do next.
+func (a *App) greet(w io.Writer) {
+	port := a.Public().(*net.TCPAddr).Port
+	redis := ""
+	if address, ok := embeddedAddress(a.config.Redis); ok {
+		if _, p, err := net.SplitHostPort(address); err == nil {
+			redis = " -p " + p
+		}
+	}
+	var b strings.Builder
+	if a.admin != nil {
+		fmt.Fprintf(&b, "\n  Console          http://%s/\n", a.Admin())
+	}
+	fmt.Fprintf(&b, "  Clients connect  ws://localhost:%d/ws?channel=news\n", port)
+	fmt.Fprintf(&b, "  Services push    bin/sluice publish news '{\"hello\":\"browser\"}'\n")
+	fmt.Fprintf(&b, "                   redis-cli%s PUBLISH %snews '{\"hello\":\"browser\"}'\n", redis, a.config.Prefix)
+	fmt.Fprintf(&b, "  and hear         redis-cli%s XREAD COUNT 10 STREAMS %s%s 0\n\n", redis, a.config.Prefix, a.config.Inbox.Stream)
+	_, _ = io.WriteString(w, b.String()) // where standard output is closed nobody reads it
+}
+
+// connect opens the broker that the configuration names, as a backend sees it.
+func (p *program) connect(events pubsub.Events) (*pubsub.Redis, error) {
+	c, err := p.config()
+	if err != nil {
+		return nil, err
+	}
+	url := c.Redis
+	if address, ok := embeddedAddress(url); ok {
+		url = "redis://" + address
+	}
+	return pubsub.Open(pubsub.Options{URL: url, Prefix: c.Prefix, ClientName: "sluice-cli", Events: events})
+}
+
+type publishVerb struct {
+	Channel string `arg:"" help:"Channel, without the prefix."`
+	Payload string `arg:"" help:"Message, as the clients are to get it; - reads it from standard input."`
+}
+
+// Run publishes one message.
+func (v *publishVerb) Run(p *program) (err error) {
+	if err := pubsub.CheckChannel(v.Channel); err != nil {
+		return err
+	}
+	payload := []byte(v.Payload)
+	if v.Payload == "-" {
+		if payload, err = io.ReadAll(p.stdin); err != nil {
+			return fmt.Errorf("reading the message from standard input: %w", err)
+		}
+	}
+	broker, err := p.connect(pubsub.Events{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, broker.Close()) }()
+	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
+	defer cancel()
+	n, err := broker.Publish(ctx, v.Channel, payload)
+	if err != nil {
+		return fmt.Errorf("publishing (is a sluice or a Redis running there? see --redis): %w", err)
+	}
+	nodes := "no node has clients on it"
+	if n == 1 {
+		nodes = "1 subscriber (a node or a service)"
+	} else if n > 1 {
+		nodes = fmt.Sprintf("%d subscribers (nodes or services)", n)
+	}
+	_, err = fmt.Fprintf(p.stdout, "published %d bytes to %s: %s\n", len(payload), v.Channel, nodes)
+	return err
+}
+
+type tailVerb struct {
+	Channels []string `arg:"" name:"channel" help:"Channels, without the prefix."`
+}
+
+// Run prints messages until a signal comes.
+func (v *tailVerb) Run(p *program) (err error) {
+	for _, channel := range v.Channels {
+		if err := pubsub.CheckChannel(channel); err != nil {
+			return fmt.Errorf("%q: %w", channel, err)
+		}
+	}
+	broker, err := p.connect(pubsub.Events{
+		Lost: func(err error, retryIn time.Duration) {
+			fmt.Fprintf(p.stderr, "sluice: no connection to Redis, trying again in %s: %v\n", retryIn.Round(time.Millisecond), err)
+		},
+	})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, broker.Close()) }()
+	for _, channel := range v.Channels {
+		broker.Subscribe(channel)
+	}
+	if err := broker.Run(p.ctx, tailSink{p}); !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return nil
+}
+
+// tailSink prints what it is handed. It implements pubsub.Sink.
+type tailSink struct{ p *program }
+
+func (s tailSink) Subscribed(channel string) {
+	fmt.Fprintf(s.p.stderr, "subscribed to %s\n", channel)
+}
+
+func (s tailSink) Interrupted(err error) {
+	fmt.Fprintf(s.p.stderr, "sluice: the connection to Redis broke, messages may be missing: %v\n", err)
+}
+
+func (s tailSink) Deliver(channel, payload []byte) {
+	now := time.Now().Format("15:04:05.000")
+	if !utf8.Valid(payload) {
+		fmt.Fprintf(s.p.stdout, "%s %s %d bytes: %x\n", now, channel, len(payload), payload)
+		return
+	}
+	fmt.Fprintf(s.p.stdout, "%s %s %s\n", now, channel, payload)
+}

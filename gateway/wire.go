@@ -1,0 +1,92 @@
+package main
+
+import (
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/codec"
+	"sluice/config"
+	"sluice/gateway/session"
+	"sluice/loop"
+	"sluice/pubsub"
+)
+
+// This file is the one place where the configuration becomes the options of the
+// parts, which do not know it.
+
+const embeddedScheme = "embedded://"
+
+// embeddedAddress is the address of the embedded broker, if url asks for one.
+func embeddedAddress(url string) (string, bool) { return strings.CutPrefix(url, embeddedScheme) }
+
+func loopOptions(c *config.Config, log *zap.Logger) loop.Options {
+	return loop.Options{
+		Reactors:         c.Reactors,
+		Request:          codec.RequestLimits{Line: int(c.Handshake.Line), Head: int(c.Handshake.Head), Headers: c.Handshake.Headers},
+		Decoder:          codec.DecoderOptions{MaxMessage: uint64(c.Message.Max), MaxFragments: c.Message.Fragments},
+		HandshakeTimeout: c.Handshake.Timeout,
+		PingInterval:     c.Ping.Interval,
+		PingTimeout:      c.Ping.Timeout,
+		CloseTimeout:     c.Close.Timeout,
+		MaxConnections:   c.Connections.Max,
+		MaxQueue:         int(c.Queue.Max),
+		MaxMailbox:       c.Queue.Mailbox,
+		MaxMailboxSize:   int(c.Queue.MailboxBytes),
+		Log:              log,
+	}
+}
+
+func brokerOptions(c *config.Config, url, node string, log *zap.Logger) pubsub.Options {
+	return pubsub.Options{
+		URL:        url,
+		Prefix:     c.Prefix,
+		ClientName: "sluice-" + node,
+		Events: pubsub.Events{
+			Connected: func(addr string) { log.Info("connected to Redis", zap.String("redis", addr)) },
+			Lost: func(err error, retryIn time.Duration) {
+				log.Warn("no connection to Redis: nothing arrives until it is back", zap.Error(err), zap.Duration("retry_in", retryIn))
+			},
+			Restored: func(channels int, took time.Duration) {
+				log.Info("channels subscribed", zap.Int("channels", channels), zap.Duration("took", took))
+			},
+			Refused: func(channel string, err error) {
+				log.Warn("Redis refuses a channel: its clients wait in vain, check the ACL of this node's Redis user",
+					zap.String("channel", channel), zap.Error(err))
+			},
+			Oversize: func(channel string, bytes int64) {
+				log.Warn("a message was lost: it is longer than this node takes from Redis", zap.String("channel", channel), zap.Int64("bytes", bytes))
+			},
+			Unexpected: func(channel string) {
+				log.Warn("a message was dropped: its channel is outside the prefix", zap.String("channel", channel))
+			},
+		},
+	}
+}
+
+func inboxOptions(c *config.Config, log *zap.Logger) pubsub.InboxOptions {
+	return pubsub.InboxOptions{
+		Stream:       c.Prefix + c.Inbox.Stream,
+		MaxLen:       int64(c.Inbox.MaxLen),
+		QueueEntries: c.Inbox.Queue,
+		QueueBytes:   int64(c.Inbox.QueueBytes),
+		Down: func(err error) {
+			log.Warn("Redis takes no inbox entries: clients that send are told to send again", zap.Error(err))
+		},
+		Up: func(after time.Duration) {
+			log.Info("Redis takes inbox entries again", zap.Duration("after", after))
+		},
+	}
+}
+
+func policy(c *config.Config) session.Policy {
+	return session.Policy{
+		Dev:         c.Dev,
+		Anonymous:   c.Anonymous || c.Dev,
+		Echo:        c.Echo || c.Dev,
+		Origins:     c.Origins,
+		Protocols:   c.Protocols,
+		MaxChannels: c.Connections.Channels,
+	}
+}
