@@ -11,6 +11,7 @@ import (
 type dialing struct {
 	next, stop, step int     // IDs: the next one, the end (exclusive), the number of workers
 	inflight, limit  int     // handshakes under way, and how many may be
+	alive, most      int     // connections in any state, and how many may be; 0: no bound
 	perNs            float64 // connections per ns; 0: as fast as the limit allows
 	begin            int64   // when the plan started, ns
 	started          int64   // since begin
@@ -22,6 +23,9 @@ func (d *dialing) due(now int64) int {
 		return 0
 	}
 	n := d.limit - d.inflight
+	if d.most > 0 {
+		n = min(n, d.most-d.alive)
+	}
 	if d.perNs > 0 {
 		n = min(n, int(float64(now-d.begin)*d.perNs)+1-int(d.started))
 	}
@@ -30,7 +34,7 @@ func (d *dialing) due(now int64) int {
 
 // patience is how long to sleep for the next dial, in ms; -1: dialling does not care.
 func (d *dialing) patience(now int64) int {
-	if d.next >= d.stop || d.inflight >= d.limit {
+	if d.next >= d.stop || d.inflight >= d.limit || d.most > 0 && d.alive >= d.most {
 		return -1
 	}
 	if d.due(now) > 0 {
@@ -94,6 +98,7 @@ func (w *Worker) enlist(id, fd int) *Conn {
 	c := &Conn{ID: id, w: w, fd: fd, slot: slot, gen: w.gen, started: Now()}
 	w.conns[slot] = c
 	w.dial.inflight++
+	w.dial.alive++
 	w.upgradeBy.add(c)
 	return c
 }

@@ -22,6 +22,7 @@ type Options struct {
 	PerSource   int                 // connections bound to one source before the next is taken; then round again
 	Channel     func(id int) string // the channel of a connection, put in the target's {channel}
 	Life        *Life               // nil: connections stay
+	Most        int                 // connections alive at once, whatever their state; 0: no bound
 }
 
 // Stats are counts since the start of the fleet, over all workers.
@@ -29,6 +30,7 @@ type Stats struct {
 	Started     int64 // connect(2) was called
 	Opened      int64 // the 101 came
 	Failed      int64 // no 101
+	Alive       int64 // not ended yet, in any state, as of each worker's last turn
 	Open        int64 // open now
 	Lost        int64 // ended otherwise than we wanted
 	Closed      int64 // ended as we wanted
@@ -42,6 +44,7 @@ func (s *Stats) add(o Stats) {
 	s.Started += o.Started
 	s.Opened += o.Opened
 	s.Failed += o.Failed
+	s.Alive += o.Alive
 	s.Open += o.Open
 	s.Lost += o.Lost
 	s.Closed += o.Closed
@@ -75,6 +78,9 @@ func Start(o Options, newScript func(worker int) Script) (*Fleet, error) {
 		w.script = newScript(i)
 		w.dial.limit = o.Concurrency / o.Workers
 		w.dial.perNs = o.Rate / float64(o.Workers) / 1e9
+		if o.Most > 0 {
+			w.dial.most = max(o.Most/o.Workers, 1)
+		}
 		if o.Life != nil {
 			w.holdUntil.after = int64(o.Life.Hold)
 		}
@@ -102,7 +108,7 @@ func (f *Fleet) StopOpening() {
 	f.Each(func(w *Worker) { w.dial.stop = 0 })
 }
 
-// Each runs task on every worker and returns when all have done it.
+// Each runs task on every worker and returns when all have done it. Not after Stop.
 func (f *Fleet) Each(task func(*Worker)) {
 	var done sync.WaitGroup
 	for _, w := range f.workers {

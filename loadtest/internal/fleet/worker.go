@@ -105,6 +105,7 @@ func (w *Worker) loop() {
 			w.event(&events[i])
 		}
 		w.script.Turn()
+		w.count.Alive = int64(w.dial.alive)
 		w.mu.Lock()
 		w.public = w.count
 		w.mu.Unlock()
@@ -216,6 +217,7 @@ func (w *Worker) interest(c *Conn) {
 // forget frees c's slot and descriptor.
 func (w *Worker) forget(c *Conn) {
 	w.conns[c.slot] = nil
+	w.dial.alive--
 	w.free = append(w.free, c.slot)
 	_ = unix.Close(c.fd) // whatever it says, the descriptor is gone (close(2))
 	c.carry, c.out, c.frag = nil, nil, nil

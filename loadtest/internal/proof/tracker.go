@@ -62,7 +62,7 @@ type Counts struct {
 	Stale      int64 `json:"stale"`        // more than Window behind: duplicate or out of order
 	Corrupt    int64 `json:"corrupt"`      // checksum wrong, or no payload of ours in it
 	Misrouted  int64 `json:"misrouted"`    // another channel's message
-	Foreign    int64 `json:"foreign"`      // another run's message
+	Foreign    int64 `json:"foreign"`      // another run's message, or none of ours where the server may say things of its own
 }
 
 // Observe gives seq to t and counts the verdict.

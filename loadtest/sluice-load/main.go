@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+	"time"
+
+	"github.com/alecthomas/kong"
+)
+
+// cli is the command line.
+type cli struct {
+	Idle   idleCmd   `cmd:"" help:"Open connections, hold them: handshakes per second, CPU per handshake, memory per connection."`
+	Fanout fanoutCmd `cmd:"" help:"Publish to many subscribers: deliveries per second, CPU per delivery, latency, and proof of order and completeness."`
+	Echo   echoCmd   `cmd:"" help:"Send and get back, a fixed number in flight per connection: messages per second, CPU per message, round trips."`
+	Churn  churnCmd  `cmd:"" help:"Connect and close at a rate: CPU per connection's life, errors by kind, leaks."`
+}
+
+// common are the flags of every verb.
+type common struct {
+	Connections int           `short:"n" default:"10000" help:"Connections."`
+	Workers     int           `default:"1" help:"Receiving threads. One holds more than 2 million small deliveries per second."`
+	Concurrency int           `default:"256" help:"Handshakes under way at once."`
+	DialRate    float64       `default:"0" help:"New connections per second; 0: as fast as the concurrency allows."`
+	Timeout     time.Duration `default:"10s" help:"For a handshake, a close handshake, the first message of a subscription."`
+	Source      string        `help:"First local address to bind to; the next ones follow, one per 25,000 connections. Default on IPv4 loopback: 127.0.0.1 on; else the kernel's choice."`
+	Header      []string      `sep:"none" placeholder:"'NAME: VALUE'" help:"Further request header; may be repeated."`
+	PID         int           `name:"pid" help:"The server's process, on this machine: CPU time, memory, threads, descriptors are read from /proc."`
+	Metrics     string        `placeholder:"URL" help:"The server's Prometheus page: Go heap and goroutines are read from it."`
+	JSON        string        `name:"json" placeholder:"FILE" help:"Write the report there too."`
+}
+
+// outside is everything a verb needs from its surroundings.
+type outside struct {
+	ctx      context.Context
+	out, log io.Writer
+	publish  publisher // in place of Redis; nil outside of tests
+}
+
+// errFaulty ends a run whose report names faults of the server.
+var errFaulty = errors.New("the run found faults")
+
+func main() {
+	// The heap is small and mostly the connections; collecting it less often keeps the collector out of the figures.
+	debug.SetGCPercent(400)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	var c cli
+	k := kong.Parse(&c, kong.Name("sluice-load"), kong.UsageOnError(),
+		kong.Description("Load generator for Sluice and other WebSocket servers. The server must be running already."))
+	err := k.Run(&outside{ctx: ctx, out: os.Stdout, log: os.Stderr})
+	switch {
+	case errors.Is(err, errFaulty):
+		os.Exit(1)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "sluice-load:", err)
+		os.Exit(2)
+	}
+}

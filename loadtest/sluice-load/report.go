@@ -1,0 +1,233 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"sluice/loadtest/internal/meter"
+	"sluice/loadtest/internal/proof"
+)
+
+// Report is what a run found out, as it is written to --json.
+type Report struct {
+	Scenario    string           `json:"scenario"`
+	URL         string           `json:"url"`
+	Started     time.Time        `json:"started"`
+	Server      string           `json:"server,omitempty"` // the command's name
+	Settings    any              `json:"settings"`
+	Machine     meter.Machine    `json:"machine"`
+	Connections *Connections     `json:"connections,omitempty"`
+	Memory      *Memory          `json:"memory,omitempty"`
+	Traffic     *Traffic         `json:"traffic,omitempty"`
+	Churn       *Churn           `json:"churn,omitempty"`
+	Pings       int64            `json:"pings_answered"`
+	Errors      map[string]int64 `json:"errors"` // by kind
+	Faults      []string         `json:"faults"` // what makes the run a failure
+}
+
+// Connections is how the connections were opened.
+type Connections struct {
+	Asked        int64   `json:"asked"`
+	Opened       int64   `json:"opened"`
+	Failed       int64   `json:"failed"`
+	PerSecond    float64 `json:"per_second"`
+	ServerMicros float64 `json:"server_cpu_us_per_handshake"`
+	Handshake    Latency `json:"handshake"` // connect(2) to the whole 101
+	Cost         Cost    `json:"cost"`
+}
+
+// Memory is what idle connections hold.
+type Memory struct {
+	Before  meter.Usage `json:"before"`              // the server, no connection of this run
+	Opened  meter.Usage `json:"opened"`              // right after the last handshake
+	Held    meter.Usage `json:"held"`                // after --for
+	HeldFor float64     `json:"held_s"`              // s
+	PerConn float64     `json:"anon_per_connection"` // (Held.RSSAnon - Before.RSSAnon) / open connections, bytes
+
+	IdleCPU float64 `json:"server_cpu_while_held_s"`
+
+	MetricsBefore map[string]float64 `json:"metrics_before,omitempty"`
+	MetricsHeld   map[string]float64 `json:"metrics_held,omitempty"`
+}
+
+// Traffic is what was delivered in the measured window, and the verdict over the whole run, warm-up included.
+type Traffic struct {
+	Published    int64        `json:"published"` // in the window
+	Deliveries   int64        `json:"deliveries"`
+	PerSecond    float64      `json:"per_second"`
+	ServerMicros float64      `json:"server_cpu_us_per_delivery"` // the same number as CPU s per million
+	Latency      Latency      `json:"latency"`
+	PublishLag   *Latency     `json:"publish_lag,omitempty"` // open loop: how late the generator itself was
+	Cost         Cost         `json:"cost"`
+	Proof        proof.Counts `json:"proof"`
+}
+
+// Churn is what came of connections that open and close.
+type Churn struct {
+	Opened       int64       `json:"opened"`
+	Closed       int64       `json:"closed"`       // as wanted
+	CloseFrames  int64       `json:"close_frames"` // answered with a close frame
+	PerSecond    float64     `json:"per_second"`
+	ServerMicros float64     `json:"server_cpu_us_per_life"`
+	Handshake    Latency     `json:"handshake"`
+	Before       meter.Usage `json:"before"`
+	After        meter.Usage `json:"after"` // all connections gone
+	Cost         Cost        `json:"cost"`
+}
+
+// Latency are percentiles in µs.
+type Latency struct {
+	Count int64   `json:"count"`
+	Mean  float64 `json:"mean_us"`
+	P50   float64 `json:"p50_us"`
+	P90   float64 `json:"p90_us"`
+	P99   float64 `json:"p99_us"`
+	P999  float64 `json:"p999_us"`
+	Max   float64 `json:"max_us"`
+}
+
+func latency(h *hdrhistogram.Histogram) Latency {
+	at := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1e3 }
+	return Latency{h.TotalCount(), h.Mean() / 1e3, at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1e3}
+}
+
+func (l Latency) String() string {
+	text := ""
+	for _, p := range []struct {
+		name string
+		us   float64
+	}{{"p50", l.P50}, {"p90", l.P90}, {"p99", l.P99}, {"p99.9", l.P999}, {"max", l.Max}} {
+		text += p.name + " " + duration(p.us) + "  "
+	}
+	return strings.TrimSpace(text)
+}
+
+// duration is µs with a fitting unit.
+func duration(us float64) string {
+	switch {
+	case us < 1000:
+		return fmt.Sprintf("%.0f µs", us)
+	case us < 1e6:
+		return fmt.Sprintf("%.2f ms", us/1e3)
+	}
+	return fmt.Sprintf("%.2f s", us/1e6)
+}
+
+// fault adds one reason why the run failed.
+func (r *Report) fault(format string, args ...any) {
+	r.Faults = append(r.Faults, fmt.Sprintf(format, args...))
+}
+
+// WriteFile writes the report as JSON.
+func (r *Report) WriteFile(name string) error {
+	text, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return fmt.Errorf("report: %w", err)
+	}
+	return os.WriteFile(name, append(text, '\n'), 0o644)
+}
+
+// Table writes the report for people.
+func (r *Report) Table(out io.Writer) {
+	row := func(label, format string, args ...any) {
+		fmt.Fprintf(out, "%-26s %s\n", label, fmt.Sprintf(format, args...))
+	}
+	row("scenario", "%s of %s %s", r.Scenario, r.URL, r.Server)
+	row("machine", "%d cores, %s, Linux %s", r.Machine.Cores, r.Machine.CPU, r.Machine.Kernel)
+	if c := r.Connections; c != nil {
+		row("connections", "%d of %d opened in %.2f s, %.0f/s", c.Opened, c.Asked, c.Cost.Seconds, c.PerSecond)
+		row("  handshake", "%v", c.Handshake)
+		c.Cost.table(row, "handshake", c.ServerMicros)
+	}
+	if m := r.Memory; m != nil {
+		m.table(row)
+	}
+	if t := r.Traffic; t != nil {
+		row("published", "%d in %.2f s", t.Published, t.Cost.Seconds)
+		row("deliveries", "%d, %.0f/s", t.Deliveries, t.PerSecond)
+		row("  latency", "%v", t.Latency)
+		if t.PublishLag != nil {
+			row("  generator's own delay", "%v", *t.PublishLag)
+		}
+		t.Cost.table(row, "delivery", t.ServerMicros)
+		p := t.Proof
+		row("proof", "%d delivered, %d missing, %d duplicates, %d out of order, %d stale, %d corrupt, %d misrouted, %d foreign",
+			p.Delivered, p.Missing, p.Duplicates, p.OutOfOrder, p.Stale, p.Corrupt, p.Misrouted, p.Foreign)
+	}
+	if c := r.Churn; c != nil {
+		row("lives", "%d opened, %d closed as wanted, %.0f/s", c.Opened, c.Closed, c.PerSecond)
+		row("  close frames answered", "%d", c.CloseFrames)
+		row("  handshake", "%v", c.Handshake)
+		c.Cost.table(row, "life", c.ServerMicros)
+		if c.Cost.Server != nil {
+			row("  server before, after", "RSS %s, %s; descriptors %d, %d; threads %d, %d",
+				size(c.Before.RSS), size(c.After.RSS), c.Before.Files, c.After.Files, c.Before.Threads, c.After.Threads)
+		}
+	}
+	kinds := make([]string, 0, len(r.Errors))
+	for kind := range r.Errors {
+		kinds = append(kinds, kind)
+	}
+	slices.Sort(kinds)
+	for _, kind := range kinds {
+		row("error", "%d × %s", r.Errors[kind], kind)
+	}
+	for _, fault := range r.Faults {
+		row("FAULT", "%s", fault)
+	}
+	if len(r.Faults) == 0 {
+		row("verdict", "no fault found")
+	}
+}
+
+func (m *Memory) table(row func(string, string, ...any)) {
+	row("memory of the server", "")
+	if m.Before.RSS > 0 { // without --pid there are only its own figures
+		m.tableProcess(row)
+	}
+	for _, name := range meter.Wanted {
+		if held, ok := m.MetricsHeld[name]; ok {
+			row("  "+name, "%.0f → %.0f", m.MetricsBefore[name], held)
+		}
+	}
+}
+
+func (m *Memory) tableProcess(row func(string, string, ...any)) {
+	for _, at := range []struct {
+		name string
+		u    meter.Usage
+	}{{"before", m.Before}, {"opened", m.Opened}, {fmt.Sprintf("held %.0f s", m.HeldFor), m.Held}} {
+		row("  "+at.name, "RSS %s, RssAnon %s, %d threads, %d descriptors", size(at.u.RSS), size(at.u.RSSAnon), at.u.Threads, at.u.Files)
+	}
+	row("  per connection", "%.0f B of user-space memory (growth of RssAnon from before to held, by connection; kernel socket memory is not in it)", m.PerConn)
+	row("  CPU while held", "%.2f s", m.IdleCPU)
+}
+
+// table writes c's rows; unit is what the server's CPU time was divided by.
+func (c *Cost) table(row func(string, string, ...any), unit string, micros float64) {
+	if c.Server != nil {
+		row("  server", "%.2f CPU s (user %.2f, system %.2f): %.2f µs per %s", c.Server.CPU().Seconds(),
+			c.Server.User.Seconds(), c.Server.System.Seconds(), micros, unit)
+	}
+	note := ""
+	if c.Worker > 0.9 {
+		note = " – THE BOTTLENECK: use more --workers, on more cores"
+	}
+	row("  generator", "%.2f CPU s, busiest receiver %.0f %% of a core%s", c.Self, c.Worker*100, note)
+	row("  rest of the machine", "%.2f CPU s used by others, %.2f stolen, %.2f cores idle", c.Others, c.Stolen, c.Idle)
+}
+
+// size is a number of bytes with a fitting unit.
+func size(n int64) string {
+	if n < 1<<20 {
+		return fmt.Sprintf("%d KiB", n>>10)
+	}
+	return fmt.Sprintf("%.1f MiB", float64(n)/(1<<20))
+}
