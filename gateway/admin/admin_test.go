@@ -319,6 +319,7 @@ func TestInboxEntries(t *testing.T) {
 }
 
 func TestServe(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		handler func(w http.ResponseWriter, r *http.Request, stopping func())

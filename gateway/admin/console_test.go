@@ -23,6 +23,7 @@ import (
 // handler and a small stand-in for the public listener. It needs node, playwright-core
 // and Chromium; SLUICE_TEST_BROWSER=require turns their absence into a failure.
 func TestConsoleInChromium(t *testing.T) {
+	t.Parallel()
 	if why := browserMissing(); why != "" {
 		if os.Getenv("SLUICE_TEST_BROWSER") == "require" {
 			t.Fatal(why)
