@@ -4,49 +4,104 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"runtime"
+	"strings"
+	"sync"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
+	"github.com/alicebob/miniredis/v2/server"
 )
 
-// Embedded is a Redis-protocol server inside this process, for a laptop with
-// no Redis: one node, nothing persistent, some 26,000 publishes a second.
+// Embedded is a Redis-protocol server inside this process (miniredis), for a
+// laptop with no Redis: one node, nothing persistent, some 26,000 publishes a
+// second. Brokers reach it over TCP like any Redis, so the code path is the
+// production one; so does redis-cli.
+//
+// miniredis is a test double: it trusts its clients. Embedded stands between:
+// requests are checked before miniredis sees them (request.go), a client that
+// does not read is cut off instead of stopping everybody, and a command that
+// panics is answered with an error.
 type Embedded struct {
-	mini *miniredis.Miniredis
-	stop chan struct{}
-	done chan struct{}
+	mini     *miniredis.Miniredis
+	listener net.Listener
+	stop     chan struct{}
+	owned    sync.WaitGroup // accept and tick
+	inside   sync.Map       // *server.Peer whose command is being guarded
 }
 
-// StartEmbedded starts one on addr, host:port with a loopback host; port 0
-// picks a free one.
+// ttlTick is how exact expiry is.
+const ttlTick = 100 * time.Millisecond
+
+// StartEmbedded starts one on addr: host:port, where host is a loopback
+// address or localhost, and port 0 picks a free port.
 func StartEmbedded(addr string) (*Embedded, error) {
-	if err := loopbackOnly(addr); err != nil {
-		return nil, err
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return nil, fmt.Errorf("pubsub: the embedded broker's address %q is not host:port: %w", addr, err)
 	}
-	e := &Embedded{mini: miniredis.NewMiniRedis(), stop: make(chan struct{}), done: make(chan struct{})}
-	if err := e.mini.StartAddr(addr); err != nil {
-		return nil, fmt.Errorf("pubsub: starting the embedded broker on %s: %w", addr, err)
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return nil, notLoopback(addr)
 	}
-	go e.tick()
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return nil, fmt.Errorf("pubsub: starting the embedded broker: %w; is another one running?", err)
+	}
+	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() { // localhost may be anything in /etc/hosts
+		l.Close() // nothing was accepted
+		return nil, notLoopback(l.Addr().String())
+	}
+	e := &Embedded{mini: miniredis.NewMiniRedis(), listener: l, stop: make(chan struct{})}
+	pipe, err := e.mini.Dial() // starts miniredis without a listener of its own
+	if err != nil {
+		l.Close() // as above
+		return nil, fmt.Errorf("pubsub: starting the embedded broker: %w", err)
+	}
+	pipe.Close() // in memory, never used
+	e.mini.Server().SetPreHook(e.guard)
+	e.owned.Go(e.accept)
+	e.owned.Go(e.tick)
 	return e, nil
 }
 
-func loopbackOnly(addr string) error {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return fmt.Errorf("pubsub: the embedded broker's address %q is not host:port: %w", addr, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return errors.New("pubsub: the embedded broker knows no passwords and listens on loopback only, not on " +
-			addr + "; use 127.0.0.1, or a real Redis")
-	}
-	return nil
+func notLoopback(addr string) error {
+	return errors.New("pubsub: the embedded broker knows no passwords and listens on loopback only, not on " +
+		addr + "; use 127.0.0.1, or run a real Redis")
 }
 
-// tick lets keys expire.
+// Addr is host:port.
+func (e *Embedded) Addr() string { return e.listener.Addr().String() }
+
+// URL is for Options.URL.
+func (e *Embedded) URL() string { return "redis://" + e.Addr() }
+
+// Close ends it, closes its clients' connections, and waits until nothing of
+// it runs. Call it once.
+func (e *Embedded) Close() {
+	close(e.stop)
+	e.listener.Close() // ends accept; there is nothing else to do about an error
+	e.owned.Wait()
+	e.mini.Close()
+}
+
+func (e *Embedded) accept() {
+	for {
+		conn, err := e.listener.Accept()
+		if err == nil {
+			e.mini.Server().ServeConn(newRequestConn(conn))
+			continue
+		}
+		select {
+		case <-e.stop:
+			return
+		case <-time.After(50 * time.Millisecond): // out of file descriptors: they come back
+		}
+	}
+}
+
+// tick lets keys expire: miniredis has no clock of its own.
 func (e *Embedded) tick() {
-	defer close(e.done)
-	t := time.NewTicker(100 * time.Millisecond)
+	t := time.NewTicker(ttlTick)
 	defer t.Stop()
 	last := time.Now()
 	for {
@@ -60,15 +115,41 @@ func (e *Embedded) tick() {
 	}
 }
 
-// Addr is host:port.
-func (e *Embedded) Addr() string { return e.mini.Addr() }
+// guard is miniredis' hook before every command: it runs the command itself,
+// and survives its panic. A malformed XADD, for instance, indexes past the end
+// of its arguments.
+func (e *Embedded) guard(c *server.Peer, cmd string, args ...string) (done bool) {
+	if _, inside := e.inside.LoadOrStore(c, true); inside {
+		return false // called by the Dispatch below: let miniredis do it
+	}
+	defer e.inside.Delete(c)
+	defer func() {
+		if p := recover(); p != nil {
+			e.survive(c, cmd, p)
+			done = true
+		}
+	}()
+	e.mini.Server().Dispatch(c, append([]string{cmd}, args...))
+	return true
+}
 
-// URL is for Options.URL.
-func (e *Embedded) URL() string { return "redis://" + e.Addr() }
-
-// Close ends it and waits until nothing of it runs.
-func (e *Embedded) Close() {
-	close(e.stop)
-	<-e.done
-	e.mini.Close()
+// survive answers a command that panicked, and releases miniredis' lock if the
+// command held it.
+func (e *Embedded) survive(c *server.Peer, cmd string, p any) {
+	var pcs [64]uintptr
+	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
+	locked := false
+	for more := true; more; {
+		var f runtime.Frame
+		f, more = frames.Next()
+		if strings.Contains(f.Function, "gopher-lua") {
+			panic(p) // a command inside a script: the interpreter turns it into an error of the script
+		}
+		// withTx locks without defer; the blocking commands use defer.
+		locked = locked || strings.HasSuffix(f.Function, "miniredis/v2.withTx")
+	}
+	if locked {
+		e.mini.Unlock()
+	}
+	c.WriteError(fmt.Sprintf("ERR the embedded broker cannot do this %s: %v", cmd, p))
 }

@@ -132,26 +132,37 @@ func (s *Server) start() error {
 	return s.awaitPing()
 }
 
+// awaitPing waits until the server answers, and makes sure that it is ours.
 func (s *Server) awaitPing() error {
-	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, PoolSize: 1})
-	defer c.Close()
-	var err error
-	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
+	err := fmt.Errorf("not tried")
+	for end := time.Now().Add(startTimeout); time.Now().Before(end); time.Sleep(2 * time.Millisecond) {
 		select {
 		case <-s.gone:
 			return fmt.Errorf("it exited; last error: %w", err)
 		default:
 		}
 		var info string
-		info, err = c.Info(context.Background(), "server").Result()
-		if err == nil && !strings.Contains(info, fmt.Sprintf("process_id:%d\r\n", s.process.Pid)) {
+		switch info, err = s.info(); {
+		case err == nil && !strings.Contains(info, fmt.Sprintf("process_id:%d\r\n", s.process.Pid)):
 			return fmt.Errorf("another redis-server answers")
-		}
-		if err == nil || strings.HasPrefix(err.Error(), "NOAUTH") {
+		case err == nil, strings.HasPrefix(err.Error(), "NOAUTH"):
 			return nil
 		}
 	}
 	return fmt.Errorf("no answer within %v: %w", startTimeout, err)
+}
+
+// info asks who answers. A refused connection is found out without go-redis,
+// whose pool would wait a second before it tries again.
+func (s *Server) info() (string, error) {
+	conn, err := net.DialTimeout("tcp", s.Addr, time.Second)
+	if err != nil {
+		return "", err
+	}
+	conn.Close() // only whether somebody listens
+	c := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, PoolSize: 1})
+	defer c.Close()
+	return c.Info(context.Background(), "server").Result()
 }
 
 // Kill ends the server with SIGKILL (kill -9) and waits until it is gone. It
