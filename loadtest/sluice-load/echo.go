@@ -66,9 +66,7 @@ func (s *echoes) Message(c *fleet.Conn, m fleet.Message) {
 		return
 	}
 	e := &s.conns[c.ID/s.cmd.Workers]
-	delivered := s.counts.Delivered
-	s.counts.Observe(&e.tracker, stamp.Seq)
-	if s.counts.Delivered == delivered {
+	if !s.counts.Observe(&e.tracker, stamp.Seq) {
 		return // a duplicate is no reason to send
 	}
 	e.back++

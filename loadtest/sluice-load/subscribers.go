@@ -60,8 +60,9 @@ func (s *subscribers) Message(c *fleet.Conn, m fleet.Message) {
 		}
 		return
 	}
-	s.counts.Observe(&s.trackers[i], stamp.Seq)
-	fleet.Record(s.latency, m.At-stamp.Time)
+	if s.counts.Observe(&s.trackers[i], stamp.Seq) {
+		fleet.Record(s.latency, m.At-stamp.Time)
+	}
 }
 
 // Closed takes a connection that is gone out of the subscribers to wait for. What it has missed so far stays missing.

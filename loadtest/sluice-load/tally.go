@@ -32,25 +32,22 @@ func (t *tally) await(ctx context.Context, target int64, quiet time.Duration) bo
 	if last >= target {
 		return true
 	}
-	timer := time.NewTimer(quiet)
-	defer timer.Stop()
+	look := time.NewTicker(max(quiet/8, time.Millisecond))
+	defer look.Stop()
+	since := time.Now()
 	for {
 		select {
 		case <-t.reached:
-			if t.delivered.Load() >= target {
-				return true
-			}
-		case <-timer.C:
-			now := t.delivered.Load()
-			if now >= target {
-				return true
-			}
-			if now == last {
-				return false
-			}
-			last = now
-			timer.Reset(quiet)
+		case <-look.C:
 		case <-ctx.Done():
+			return false
+		}
+		switch now := t.delivered.Load(); {
+		case now >= target:
+			return true
+		case now != last:
+			last, since = now, time.Now()
+		case time.Since(since) >= quiet:
 			return false
 		}
 	}

@@ -65,8 +65,8 @@ type Counts struct {
 	Foreign    int64 `json:"foreign"`      // another run's message, or none of ours where the server may say things of its own
 }
 
-// Observe gives seq to t and counts the verdict.
-func (c *Counts) Observe(t *Tracker, seq uint64) {
+// Observe gives seq to t and counts the verdict. It says whether this was a delivery: a message for the first time.
+func (c *Counts) Observe(t *Tracker, seq uint64) bool {
 	v, skipped := t.Observe(seq)
 	switch v {
 	case InOrder:
@@ -80,9 +80,12 @@ func (c *Counts) Observe(t *Tracker, seq uint64) {
 		c.OutOfOrder++
 	case Duplicate:
 		c.Duplicates++
+		return false
 	case Stale:
 		c.Stale++
+		return false
 	}
+	return true
 }
 
 // Close counts what t never saw of the published messages 0..published-1 because nothing came after it.

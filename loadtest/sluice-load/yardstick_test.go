@@ -1,0 +1,74 @@
+package main
+
+import (
+	"context"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/alicebob/miniredis/v2"
+
+	"sluice/loadtest/internal/proof"
+)
+
+// TestYardstick builds the bare server, and publishes to it through Redis as to any other.
+func TestYardstick(t *testing.T) {
+	cc, err := exec.LookPath("cc")
+	if err != nil {
+		t.Skip("the yardstick is written in C, and there is no cc here")
+	}
+	bare := filepath.Join(t.TempDir(), "bare")
+	if out, err := exec.Command(cc, "-O1", "-Wall", "-Wextra", "-Werror", "-o", bare, "../yardstick/bare.c").CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	broker := miniredis.RunT(t)
+	for _, mode := range [][]string{nil, {"--burst"}} {
+		listen := freePort(t)
+		ctx, stop := context.WithCancel(t.Context())
+		server := exec.CommandContext(ctx, bare, append([]string{"--listen", listen, "--redis", broker.Addr(), "--channel", "sluice:news"}, mode...)...)
+		if err := server.Start(); err != nil {
+			t.Fatal(err)
+		}
+		awaitListener(t, listen)
+		report, _, err := load(t, nil, "fanout", "--url", "ws://127.0.0.1:"+listen+"/", "--redis", "redis://"+broker.Addr(), "-n", "50",
+			"--pid", strconv.Itoa(server.Process.Pid), "--warmup", "0s", "--for", "20s", "--messages", "640", "--burst", "32", "--size", "300")
+		if err != nil {
+			t.Errorf("%v: %v", mode, err)
+		} else if got := report.Traffic.Proof; got != (proof.Counts{Delivered: 32000}) || report.Server != "bare" {
+			t.Errorf("%v: %+v", mode, got)
+		}
+		if report, _, err := load(t, nil, "churn", "--url", "ws://127.0.0.1:"+listen+"/", "--rate", "300", "--for", "100ms"); err != nil || report.Churn.Closed == 0 {
+			t.Errorf("%v: %v, %+v", mode, err, report.Churn)
+		}
+		stop()
+		_ = server.Wait() // killed just now
+	}
+}
+
+// freePort is a port that was free a moment ago.
+func freePort(t *testing.T) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+}
+
+func awaitListener(t *testing.T, port string) {
+	deadline := time.Now().Add(10 * time.Second)
+	for {
+		c, err := net.Dial("tcp", "127.0.0.1:"+port)
+		if err == nil {
+			_ = c.Close() // it has served
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
