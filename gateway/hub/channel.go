@@ -20,10 +20,7 @@ type seat struct {
 }
 
 // local is a reactor's own part of a channel.
-type local struct {
-	members     []place
-	first, last int32 // its messages in Local.queue, counted from 1; 0: none
-}
+type local struct{ members []place }
 
 // place is one member in a reactor's list.
 type place struct {

@@ -8,14 +8,7 @@ type Local struct {
 	reactor   int
 	confirmed func(*loop.Conn, *Member)
 
-	queue   []queued   // this turn's messages
-	touched []*Channel // the channels they are for
-}
-
-// queued is one message of this turn.
-type queued struct {
-	frame []byte
-	next  int32 // the channel's next one in Local.queue, counted from 1; 0: none
+	queue []*publication // this turn's messages, in the order of Redis
 }
 
 // Local makes the half for one reactor. It calls confirmed, on that reactor, for
@@ -55,7 +48,7 @@ func (l *Local) Leave(m *Member) {
 func (l *Local) Take(event any) bool {
 	switch e := event.(type) {
 	case *publication:
-		l.enqueue(e)
+		l.queue = append(l.queue, e)
 	case confirmed:
 		l.confirm(e.channel)
 	default:
@@ -64,43 +57,25 @@ func (l *Local) Take(event any) bool {
 	return true
 }
 
-// enqueue puts a message in its channel's line.
-func (l *Local) enqueue(p *publication) {
-	l.queue = append(l.queue, queued{frame: p.frame})
-	at := int32(len(l.queue))
-	part := &p.channel.local[l.reactor]
-	if part.first == 0 {
-		part.first = at
-		l.touched = append(l.touched, p.channel)
-	} else {
-		l.queue[part.last-1].next = at
-	}
-	part.last = at
-}
-
-// Fan hands all messages of this turn to the members of their channels. What a
-// channel got in one turn is put together first, once for all members, so that
-// each member is handed one reference and its socket is written to once.
-// Messages of one channel keep their order; between channels there is none.
+// Fan hands the messages of this turn to the members of their channels, in the
+// order they came in. A run of messages for one channel is put together first,
+// once for all members, so that each is handed one reference for the run.
 func (l *Local) Fan() {
-	for _, channel := range l.touched {
-		part := &channel.local[l.reactor]
-		at := part.first
-		part.first, part.last = 0, 0
-		for at != 0 && len(part.members) > 0 {
-			var chunk []byte
-			chunk, at = l.chunk(at)
-			for _, p := range part.members {
+	for rest := l.queue; len(rest) > 0; {
+		n, size := run(rest)
+		members := rest[0].channel.local[l.reactor].members
+		if len(members) > 0 {
+			chunk := join(rest[:n], size)
+			for _, p := range members {
 				p.conn.Send(chunk)
 			}
 		}
+		rest = rest[n:]
 	}
-	clear(l.touched)
 	clear(l.queue)
-	l.touched = l.touched[:0]
 	l.queue = l.queue[:0]
 	if cap(l.queue) > maxIdleQueue {
-		l.queue, l.touched = nil, nil
+		l.queue = nil
 	}
 }
 
@@ -109,24 +84,27 @@ const (
 	chunkSize    = 64 << 10 // bytes: what one send may take at once
 )
 
-// chunk puts messages of one channel together, from the one numbered at, until
-// the chunk is full. It returns the number of the first that is left, or 0.
-func (l *Local) chunk(at int32) (chunk []byte, rest int32) {
-	first := l.queue[at-1]
-	size := len(first.frame)
-	end := first.next
-	for end != 0 && size+len(l.queue[end-1].frame) <= chunkSize {
-		size += len(l.queue[end-1].frame)
-		end = l.queue[end-1].next
+// run is how many messages at the front are for one channel and fit into a
+// chunk, at least one, and the bytes of their frames.
+func run(queue []*publication) (n, size int) {
+	channel := queue[0].channel
+	for n < len(queue) && queue[n].channel == channel && (n == 0 || size+len(queue[n].frame) <= chunkSize) {
+		size += len(queue[n].frame)
+		n++
 	}
-	if end == first.next {
-		return first.frame, end
+	return n, size
+}
+
+// join puts frames of size bytes together.
+func join(messages []*publication, size int) []byte {
+	if len(messages) == 1 {
+		return messages[0].frame
 	}
-	chunk = make([]byte, 0, size)
-	for ; at != end; at = l.queue[at-1].next {
-		chunk = append(chunk, l.queue[at-1].frame...)
+	chunk := make([]byte, 0, size)
+	for _, p := range messages {
+		chunk = append(chunk, p.frame...)
 	}
-	return chunk, end
+	return chunk
 }
 
 // confirm tells the members of a channel who were waiting. The list is walked
