@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"net"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -25,6 +27,7 @@ func (e *Engine) Listen(ctx context.Context, address string) (net.Listener, erro
 			return err
 		},
 	}
+	lc.SetMultipathTCP(false) // Go would ask for it; its sockets do not know all these options
 	ln, err := lc.Listen(ctx, "tcp", address)
 	if err != nil {
 		return nil, fmt.Errorf("cannot listen on %s: %w", address, err)
@@ -76,7 +79,10 @@ func (e *Engine) Serve(ln net.Listener) error {
 			wait = min(max(2*wait, minAcceptWait), maxAcceptWait)
 			e.log.Warn("cannot accept connections for the moment, trying on",
 				zap.Error(err), zap.Stringer("listener", ln.Addr()), zap.Int64("connections", e.total.Load()))
-			time.Sleep(wait)
+			select {
+			case <-time.After(wait):
+			case <-e.quit:
+			}
 		}
 	}
 }
@@ -110,13 +116,28 @@ func (e *Engine) admit(conn *net.TCPConn) {
 		e.log.Warn("connections dropped: this node has as many as it may", zap.Int("limit", e.limit))
 		return
 	}
-	best := 0
-	for i := range e.reactors {
-		if e.load(i) < e.load(best) {
-			best = i
+	select {
+	case e.enrolments[e.choose()] <- conn:
+	case <-e.quit:
+		e.left()
+		_ = conn.Close() // nobody to tell
+	}
+}
+
+// choose is the reactor with the fewest connections, of those that can keep up
+// with enrolling them, if there is one.
+func (e *Engine) choose() int {
+	best, least := 0, int64(math.MaxInt64)
+	for i, queue := range e.enrolments {
+		n := e.load(i)
+		if len(queue) == cap(queue) {
+			n += math.MaxInt32
+		}
+		if n < least {
+			best, least = i, n
 		}
 	}
-	e.enrolments[best] <- conn
+	return best
 }
 
 // load is how many connections reactor i has and is about to have.
@@ -131,7 +152,8 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 	for conn := range queue {
 		c := &Conn{r: r, hello: &hello{}}
 		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-			c.remote = addr.AddrPort()
+			peer := addr.AddrPort()
+			c.remote = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
 		}
 		if e.total.Load() > int64(e.limit) {
 			c.marks |= markRefused
@@ -149,22 +171,25 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 	}
 }
 
-// stopAccepting closes the listeners and waits until no connection is on its
-// way to a reactor.
+// stopAccepting closes the listeners, at its first call. admitted is closed
+// when no connection is on its way to a reactor any more.
 func (e *Engine) stopAccepting() {
 	e.mu.Lock()
-	first := !e.draining.Swap(true)
-	listeners := e.listeners
-	e.listeners = nil
-	e.mu.Unlock()
-	for _, ln := range listeners {
+	defer e.mu.Unlock()
+	if e.draining.Swap(true) {
+		return
+	}
+	close(e.quit)
+	for _, ln := range e.listeners {
 		_ = ln.Close() // it is closed by now in any case
 	}
-	e.accepting.Wait()
-	if first {
+	e.listeners = nil
+	e.helpers.Go(func() {
+		e.accepting.Wait()
 		for _, queue := range e.enrolments {
 			close(queue)
 		}
-	}
-	e.enrolling.Wait()
+		e.enrolling.Wait()
+		close(e.admitted)
+	})
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"net/netip"
 
 	"github.com/panjf2000/gnet/v2"
@@ -19,11 +20,12 @@ type Conn struct {
 	id     ConnID
 	remote netip.AddrPort
 	fd     int32
-	state  state
 	marks  marks
+	state  state
 
 	discarded int32  // bytes thrown away while closing
 	seen      uint32 // tick of the last sign of life
+	begun     uint32 // tick in which the message began that is not complete yet; 0: none
 	timer     timer  // handshake, ping or close deadline, as state says
 	hello     *hello // until the handshake is over
 	end       *End   // set once the end has begun
@@ -46,7 +48,7 @@ const (
 )
 
 // marks are a connection's yes-or-no facts.
-type marks uint8
+type marks uint16
 
 const (
 	markRefused marks = 1 << iota // came when the node was full: its request is answered 503
@@ -57,6 +59,7 @@ const (
 	markSplit                     // the first queued chunk is partly sent
 	markShut                      // our side of the TCP connection is shut down
 	markHead                      // the request was HEAD: its answer has no body
+	markKnown                     // the handler has seen it, so it is told of the end
 )
 
 func (m marks) has(x marks) bool { return m&x != 0 }
@@ -84,6 +87,19 @@ func (c *Conn) Open() bool { return c.state == open }
 func (c *Conn) receive(b []byte) {
 	c.seen = c.r.wheel.now
 	c.marks &^= markPinged
+	if c.hello != nil && c.state >= open { // what was held back comes before what the socket has now
+		held := c.hello.held
+		c.hello = nil
+		c.consume(held)
+	}
+	c.consume(b)
+	if c.state == open {
+		c.timeMessage()
+	}
+}
+
+// consume works bytes off, as the state demands.
+func (c *Conn) consume(b []byte) {
 	for len(b) > 0 {
 		switch c.state {
 		case reading:
@@ -115,12 +131,16 @@ func (c *Conn) readRequest(b []byte) (rest []byte) {
 	if req.Method == "HEAD" {
 		c.marks |= markHead
 	}
-	if c.marks.has(markRefused) {
+	switch {
+	case c.marks.has(markRefused):
 		c.r.count.refused.Add(1)
 		c.Refuse(errFull)
-		return b[n:]
+	case c.r.engine.draining.Load(): // it came too late to be among those that Shutdown closes
+		c.Refuse(errEnded)
+	default:
+		c.marks |= markKnown
+		c.r.handler.OnRequest(c, req)
 	}
-	c.r.request(c, req)
 	return b[n:]
 }
 
@@ -148,19 +168,36 @@ func (c *Conn) readFrame(b []byte) (rest []byte) {
 	}
 	switch m.Op {
 	case codec.OpText, codec.OpBinary:
+		c.begun = 0
 		if c.state == open {
 			c.r.count.messagesIn.Add(1)
 			c.r.handler.OnMessage(c, m.Op, m.Payload)
 		}
 	case codec.OpPing:
 		if c.state == open { // after our close frame nothing may follow (§5.5.1)
-			c.write(codec.OpPong, m.Payload)
+			c.answer(m.Payload)
 		}
 	case codec.OpClose:
 		c.peerClosed(m.Payload)
 	case codec.OpPong, codec.OpContinuation: // a sign of life; an incomplete message
 	}
 	return b[n:]
+}
+
+// timeMessage starts or ends the time that a message may take to become
+// complete. Without it a client could have us hold a large part of one for ever,
+// at the price of a byte now and then.
+func (c *Conn) timeMessage() {
+	if !c.dec.Partial() {
+		c.begun = 0
+		return
+	}
+	if c.begun == 0 {
+		c.begun = max(1, c.r.wheel.now)
+		if due := c.r.wheel.after(c.r.opts.MessageTimeout); int32(due-c.timer.due) < 0 {
+			c.r.wheel.set(c, due)
+		}
+	}
 }
 
 // Upgrade accepts the handshake: the client is sent 101 and c is open. protocol
@@ -170,21 +207,26 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
 	if c.state != pending {
 		return
 	}
-	held := c.hello.held
-	c.hello = nil
 	c.state = open
 	c.dec.Init(&c.r.opts.Decoder)
 	c.r.count.upgraded.Add(1)
 	c.r.armPing(c)
 	c.output(codec.AppendSwitch(c.r.scratch[:0], u.Key, protocol, extensions))
-	if len(held) > 0 {
-		c.r.resume(c, held)
+	if len(c.hello.held) > 0 {
+		c.r.resume(c)
+	} else {
+		c.hello = nil
 	}
 }
 
 // Refuse answers the request with an HTTP error and ends the connection.
 func (c *Conn) Refuse(err *codec.HTTPError) {
-	c.respond(err.Append(c.r.scratch[:0]), End{Reason: err.Reason, Local: true, Code: codec.StatusAbnormal})
+	response := err.Append(c.r.scratch[:0])
+	if c.marks.has(markHead) {
+		response, _, _ = bytes.Cut(response, []byte("\r\n\r\n"))
+		response = append(response, "\r\n\r\n"...)
+	}
+	c.respond(response, End{Reason: err.Reason, Local: true, Code: codec.StatusAbnormal})
 }
 
 // Respond answers the request with a page of text and ends the connection. A
@@ -215,9 +257,9 @@ func (c *Conn) Close(code codec.StatusCode, reason string) {
 		c.Refuse(errEnded)
 	case c.state == open:
 		c.begin(End{Code: code, Reason: reason, Local: true})
-		c.output(codec.AppendClose(c.r.scratch[:0], code, reason))
 		c.state = closing
 		c.r.wheel.set(c, c.r.wheel.after(c.r.opts.CloseTimeout))
+		c.output(codec.AppendClose(c.r.scratch[:0], code, reason))
 	}
 }
 
@@ -239,12 +281,13 @@ func (c *Conn) peerClosed(payload []byte) {
 		c.fail(asViolation(err))
 		return
 	}
-	if c.state == open {
-		c.begin(End{Code: code, Reason: reason})
-		c.output(codec.AppendClose(c.r.scratch[:0], code, ""))
-	}
+	unanswered := c.state == open
+	c.begin(End{Code: code, Reason: reason})
 	c.state = flushing
 	c.r.wheel.set(c, c.r.wheel.after(c.r.opts.CloseTimeout))
+	if unanswered {
+		c.output(codec.AppendClose(c.r.scratch[:0], code, ""))
+	}
 	c.flushSoon()
 }
 

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
@@ -17,7 +18,9 @@ import (
 // starve its clients. The doorbell is one ready socket among the others.
 type doorbell struct {
 	rung atomic.Bool // a ring is under way that the reactor has not answered
-	fd   int         // our end
+
+	mu sync.Mutex
+	fd int // our end; -1 once closed; guarded by mu
 }
 
 // newDoorbell makes a doorbell and the end that the event loop is to watch.
@@ -38,15 +41,16 @@ func newDoorbell() (*doorbell, net.Conn, error) {
 	return &doorbell{fd: fds[0]}, watched, nil
 }
 
-// ring asks the reactor for a turn. Any goroutine; one write for any number of
-// rings until the reactor answers.
+// ring asks the reactor for a turn. Any goroutine, also after close; one write
+// for any number of rings until the reactor answers.
 func (d *doorbell) ring() {
 	if d.rung.Swap(true) {
 		return
 	}
-	for {
-		_, err := unix.Write(d.fd, []byte{1})
-		if err != unix.EINTR {
+	d.mu.Lock() // against close: the fd may be somebody else's afterwards
+	defer d.mu.Unlock()
+	for d.fd >= 0 {
+		if _, err := unix.Write(d.fd, []byte{1}); err != unix.EINTR {
 			return // EAGAIN: bytes wait there, so it rings anyway; EPIPE: the reactor has ended
 		}
 	}
@@ -55,4 +59,12 @@ func (d *doorbell) ring() {
 // answer is called by the reactor before it looks at what it was rung for.
 func (d *doorbell) answer() { d.rung.Store(false) }
 
-func (d *doorbell) close() { _ = unix.Close(d.fd) } // nothing to be done about it, nobody to tell
+// close lets further rings go unheard.
+func (d *doorbell) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.fd >= 0 {
+		_ = unix.Close(d.fd) // nothing to be done about it, nobody to tell
+		d.fd = -1
+	}
+}

@@ -13,7 +13,7 @@ import (
 	"sluice/codec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) } // gnet's worker pool begins in an init function
 
 // echo is a handler that sends back what it gets.
 type echo struct{ r *Reactor }

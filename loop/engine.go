@@ -36,11 +36,16 @@ type Engine struct {
 	accepting  sync.WaitGroup // Serve calls
 	enrolling  sync.WaitGroup // enrol goroutines
 	enrolments []chan *net.TCPConn
-	helpers    sync.WaitGroup // ticker and watcher
+	quit       chan struct{}  // closed when accepting is to end
+	admitted   chan struct{}  // closed when no connection is on its way to a reactor any more
+	helpers    sync.WaitGroup // ticker, watcher, and who closes admitted
 	stopTicker chan struct{}
 
 	mu        sync.Mutex
 	listeners []net.Listener // guarded by mu
+
+	ending   sync.Once // Close
+	endFault error     // what the first Close returned
 }
 
 // New starts the reactors; newHandler is called once for each, before it
@@ -50,10 +55,17 @@ func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
 	if o.Reactors == 0 {
 		o.Reactors = min(runtime.GOMAXPROCS(0), maxReactors)
 	}
-	if o.Reactors < 1 || o.Reactors > maxReactors {
-		return nil, fmt.Errorf("loop: %d reactors: must be 1 to %d", o.Reactors, maxReactors)
+	if err := o.check(); err != nil {
+		return nil, err
 	}
-	e := &Engine{opts: o, log: o.Log, began: time.Now(), stopTicker: make(chan struct{})}
+	e := &Engine{
+		opts:       o,
+		log:        sampled(o.Log),
+		began:      time.Now(),
+		quit:       make(chan struct{}),
+		admitted:   make(chan struct{}),
+		stopTicker: make(chan struct{}),
+	}
 	if err := e.setLimits(); err != nil {
 		return nil, err
 	}
@@ -65,8 +77,8 @@ func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
 	for i := range o.Reactors {
 		r, err := e.newReactor(i, newHandler)
 		if err != nil {
-			e.stopReactors()
-			return nil, err
+			w.close()
+			return nil, errors.Join(err, e.stopReactors())
 		}
 		e.reactors = append(e.reactors, r)
 	}
@@ -95,7 +107,7 @@ func (e *Engine) setLimits() error {
 	// listeners, Redis, logs, the admin port.
 	keep := 128 + 8*e.opts.Reactors
 	e.reserve = min(64, fds/16)
-	usable := fds - keep - e.reserve
+	usable := min(fds-keep-e.reserve, maxSlots/2)
 	if usable < 1 {
 		return fmt.Errorf("loop: the limit of open files is %d, too low to serve anyone: raise it (ulimit -n, LimitNOFILE=)", fds)
 	}
@@ -134,13 +146,14 @@ func (e *Engine) newReactor(index int, newHandler func(*Reactor) Handler) (*Reac
 	if err == nil {
 		err = r.client.Start()
 	}
-	if err == nil {
-		_, err = r.client.EnrollContext(watched, bell)
-	}
 	if err != nil {
 		_ = watched.Close() // the first error is the one that tells
 		bell.close()
 		return nil, fmt.Errorf("loop: starting event loop %d: %w", index, err)
+	}
+	if _, err = r.client.EnrollContext(watched, bell); err != nil { // watched is closed in any case
+		bell.close()
+		return nil, errors.Join(fmt.Errorf("loop: starting event loop %d: %w", index, err), r.client.Stop())
 	}
 	return r, nil
 }
@@ -186,8 +199,12 @@ func (e *Engine) Stats() Stats {
 	return s
 }
 
-// Alive is nil while every reactor takes its turns.
+// Alive is nil while every reactor takes its turns, and stalled clients are
+// watched. What it reports does not pass by itself.
 func (e *Engine) Alive() error {
+	if e.watcher.failed.Load() {
+		return errors.New("stalled clients are no longer served: restart this node")
+	}
 	for _, r := range e.reactors {
 		if since := e.now() - time.Duration(r.count.lastTurn.Load()); since > maxTurn {
 			return fmt.Errorf("reactor %d has not taken a turn for %s", r.index, since.Round(time.Second))
@@ -204,6 +221,10 @@ const maxTurn = 10 * time.Second
 // returns how many had to be cut. The reactors go on until Close.
 func (e *Engine) Shutdown(ctx context.Context, code codec.StatusCode, reason string) (cut int64) {
 	e.stopAccepting()
+	select {
+	case <-e.admitted:
+	case <-ctx.Done(): // a reactor does not take what is queued for it
+	}
 	e.tellAll(endAll{code: code, reason: reason})
 	if e.waitEmpty(ctx) {
 		return 0
@@ -237,14 +258,20 @@ func (e *Engine) waitEmpty(ctx context.Context) bool {
 	return true
 }
 
-// Close ends everything that New and Serve started, and waits for it.
-// Connections that are still open are cut.
+// Close ends everything that New and Serve started, and waits for it, and so
+// for handlers to return. Connections that are still open are cut. It may be
+// called more than once.
 func (e *Engine) Close() error {
-	e.stopAccepting()
-	close(e.stopTicker)
-	e.watcher.stop()
-	e.helpers.Wait()
-	return e.stopReactors()
+	e.ending.Do(func() {
+		e.stopAccepting()
+		<-e.admitted
+		close(e.stopTicker)
+		e.watcher.stop()
+		e.helpers.Wait()
+		e.endFault = e.stopReactors()
+		e.watcher.close()
+	})
+	return e.endFault
 }
 
 // stopReactors ends the event loops.
@@ -253,6 +280,7 @@ func (e *Engine) stopReactors() error {
 	for _, r := range e.reactors {
 		faults = append(faults, r.client.Stop())
 		r.bell.close()
+		r.box.close()
 	}
 	return errors.Join(faults...)
 }

@@ -15,7 +15,9 @@ var (
 	errNotReady = &codec.HTTPError{Status: 503, Reason: "not ready: a channel could not be subscribed in time"}
 	errEager    = &codec.HTTPError{Status: 400, Reason: "too many bytes before the handshake was answered"}
 	errEnded    = &codec.HTTPError{Status: 503, Reason: "this node is going away"}
+	errBroken   = &codec.HTTPError{Status: 500, Reason: "internal error"}
 	errPanic    = &codec.Error{Code: codec.StatusInternalError, Reason: "internal error"}
+	errDawdling = &codec.Error{Code: codec.StatusPolicyViolation, Reason: "a message did not arrive in time"}
 	errSlow     = &codec.Error{Code: codec.StatusTryAgainLater, Reason: "too slow: the send queue is full"}
 	errSilent   = &codec.Error{Code: codec.StatusAbnormal, Reason: "ping not answered"}
 )

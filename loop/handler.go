@@ -6,7 +6,8 @@ import (
 
 // Handler is the application on one reactor. All its methods run on that
 // reactor's goroutine, so its fields need no lock; none may block. A panic in
-// one of them costs the connection it was called for, and is counted.
+// one of them costs the connection it was called for, and is counted. One in
+// OnEvents costs the rest of these events: see Reactor.Recover.
 type Handler interface {
 	// OnRequest gets a complete HTTP request head. It answers now or later with
 	// Conn.Upgrade or Conn.Respond; if it has not by the handshake deadline, the
@@ -17,8 +18,9 @@ type Handler interface {
 	// is dead when OnMessage returns; it may be changed until then.
 	OnMessage(c *Conn, op codec.Opcode, payload []byte)
 
-	// OnEvents gets everything that was posted since the last turn, in the order
-	// of Post for each posting goroutine. The slice is dead when it returns.
+	// OnEvents gets what was posted since the last turn, in the order of Post for
+	// each posting goroutine; a long burst comes in several calls. The slice is
+	// dead when it returns.
 	OnEvents(events []any)
 
 	// OnClose is the last call for a connection, made once for each that

@@ -1,6 +1,19 @@
 package loop
 
-import "go.uber.org/zap"
+import (
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// sampled is log with at most 5 lines of the same message in a second: clients
+// cause some of them, and may do so at any rate. The counters tell how often.
+func sampled(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, time.Second, 5, 0)
+	}))
+}
 
 // quiet passes gnet's words on to our log: its own logger would write to a file
 // from the event loop. What it says below warnings is of no use to an operator.

@@ -8,25 +8,28 @@ import "sync"
 type mailbox struct {
 	maxCount, maxSize int // bounds of what offer accepts: events, bytes
 
-	mu   sync.Mutex
-	in   []any // guarded by mu
-	size int   // bytes of the events in in, as told to offer; guarded by mu
+	mu     sync.Mutex
+	in     []any // guarded by mu
+	size   int   // bytes of the events in in, as told to offer; guarded by mu
+	closed bool  // guarded by mu
 
-	out []any // owned by the reactor: the slice of the last take, reused
+	out []any // owned by the reactor: the last take's, reused
 }
 
 // put adds an event that must not be lost. The caller bounds how many of them
 // there can be.
 func (m *mailbox) put(event any) {
 	m.mu.Lock()
-	m.in = append(m.in, event)
+	if !m.closed {
+		m.in = append(m.in, event)
+	}
 	m.mu.Unlock()
 }
 
 // offer adds an event of size bytes unless the mailbox is full.
 func (m *mailbox) offer(event any, size int) (ok bool) {
 	m.mu.Lock()
-	ok = len(m.in) < m.maxCount && m.size+size <= m.maxSize
+	ok = len(m.in) < m.maxCount && size <= m.maxSize-m.size && !m.closed
 	if ok {
 		m.in = append(m.in, event)
 		m.size += size
@@ -35,18 +38,24 @@ func (m *mailbox) offer(event any, size int) (ok bool) {
 	return ok
 }
 
-// take empties the mailbox. The result is valid until the next take.
+// take empties the mailbox. The result is valid until release.
 func (m *mailbox) take() []any {
-	clear(m.out) // what the events refer to may go now
-	next := m.out[:0]
-	if cap(next) > maxIdleMailbox {
-		next = nil
-	}
 	m.mu.Lock()
-	m.out, m.in = m.in, next
+	m.out, m.in = m.in, m.out
 	m.size = 0
 	m.mu.Unlock()
 	return m.out
+}
+
+// release forgets the events of the last take, so that what they refer to may
+// go.
+func (m *mailbox) release() {
+	if cap(m.out) > maxIdleMailbox {
+		m.out = nil
+		return
+	}
+	clear(m.out)
+	m.out = m.out[:0]
 }
 
 // depth is how many events wait. Any goroutine.
@@ -54,6 +63,13 @@ func (m *mailbox) depth() int {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return len(m.in)
+}
+
+// close drops what waits and whatever may come: the reactor has ended.
+func (m *mailbox) close() {
+	m.mu.Lock()
+	m.in, m.size, m.closed = nil, 0, true
+	m.mu.Unlock()
 }
 
 // maxIdleMailbox is the capacity, in events, that a mailbox keeps between

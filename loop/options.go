@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,6 +19,7 @@ type Options struct {
 	HandshakeTimeout time.Duration // from accept to the end of the handshake
 	PingInterval     time.Duration // without a byte from the client, before it is pinged
 	PingTimeout      time.Duration // from the ping to any byte from the client
+	MessageTimeout   time.Duration // from the first byte of a message to its last
 	CloseTimeout     time.Duration // from our close frame to the end of the connection
 
 	MaxConnections int // connections served at once; more are answered 503. 0 = what the fd limit allows
@@ -36,6 +38,7 @@ func DefaultOptions() Options {
 		HandshakeTimeout: 5 * time.Second,
 		PingInterval:     25 * time.Second,
 		PingTimeout:      8 * time.Second,
+		MessageTimeout:   time.Minute,
 		CloseTimeout:     5 * time.Second,
 		MaxQueue:         1 << 20,
 		MaxMailbox:       1 << 16,
@@ -55,12 +58,39 @@ func (o Options) withDefaults() Options {
 	orElse(&o.HandshakeTimeout, d.HandshakeTimeout)
 	orElse(&o.PingInterval, d.PingInterval)
 	orElse(&o.PingTimeout, d.PingTimeout)
+	orElse(&o.MessageTimeout, d.MessageTimeout)
 	orElse(&o.CloseTimeout, d.CloseTimeout)
 	orElse(&o.MaxQueue, d.MaxQueue)
 	orElse(&o.MaxMailbox, d.MaxMailbox)
 	orElse(&o.MaxMailboxSize, d.MaxMailboxSize)
 	orElse(&o.Log, d.Log)
 	return o
+}
+
+// check refuses what no default could mend.
+func (o *Options) check() error {
+	for _, bound := range []struct {
+		name  string
+		value int64
+	}{
+		{"MaxConnections", int64(o.MaxConnections)},
+		{"MaxQueue", int64(o.MaxQueue)},
+		{"MaxMailbox", int64(o.MaxMailbox)},
+		{"MaxMailboxSize", int64(o.MaxMailboxSize)},
+		{"HandshakeTimeout", int64(o.HandshakeTimeout)},
+		{"PingInterval", int64(o.PingInterval)},
+		{"PingTimeout", int64(o.PingTimeout)},
+		{"MessageTimeout", int64(o.MessageTimeout)},
+		{"CloseTimeout", int64(o.CloseTimeout)},
+	} {
+		if bound.value < 0 {
+			return fmt.Errorf("loop: %s is %d: it must not be negative", bound.name, bound.value)
+		}
+	}
+	if o.Reactors < 1 || o.Reactors > maxReactors {
+		return fmt.Errorf("loop: %d reactors: must be 1 to %d", o.Reactors, maxReactors)
+	}
+	return nil
 }
 
 func orElse[T comparable](v *T, fallback T) {

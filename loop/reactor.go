@@ -38,6 +38,7 @@ type Reactor struct {
 	handler Handler
 	conns   table
 	wheel   wheel
+	clock   clock
 	random  *rand.Rand
 
 	turning  bool    // in a turn: flushes happen at its end
@@ -45,15 +46,11 @@ type Reactor struct {
 	current  *Conn   // answers to it are corked
 	cork     []byte  // answers to current, not yet sent
 	scratch  []byte  // for putting chunks and small frames together
+	events   []any   // of the mailbox's last take, not yet handed on
 	dirty    []*Conn // to be flushed
-	flushed  int     // of dirty, in this and earlier turns
-	resumed  []held
-}
-
-// held is input that came before its connection was open.
-type held struct {
-	conn  *Conn
-	bytes []byte
+	flushed  int     // how many of dirty have been
+	burst    int     // how many of dirty must have been before more events are handed on
+	resumed  []*Conn // opened, with bytes held back
 }
 
 // Index is the reactor's number, from 0.
@@ -77,9 +74,13 @@ func (r *Reactor) Offer(event any, size int) bool {
 	return ok
 }
 
-// Conn is the connection with that identity, or nil if it has ended.
+// Conn is the connection with that identity, or nil if it has ended or is
+// another reactor's.
 func (r *Reactor) Conn(id ConnID) *Conn {
 	r.owner.check()
+	if id.Reactor() != r.index {
+		return nil
+	}
 	return r.conns.get(id)
 }
 
@@ -130,7 +131,6 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	if !ok {
 		return gnet.None
 	}
-	known := c.state >= pending
 	c.state = dead
 	c.g = nil // from here on its fd may be another client's
 	c.outbox = outbox{}
@@ -141,8 +141,8 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	r.count.connections.Add(-1)
 	r.engine.left()
 	c.begin(End{Code: codec.StatusAbnormal, Reason: "connection lost"})
-	if known && !c.marks.has(markRefused) {
-		defer r.protect(nil, "close")
+	if c.marks.has(markKnown) {
+		defer r.Recover(nil, "close")
 		r.handler.OnClose(c, *c.end)
 	}
 	return gnet.None
@@ -152,32 +152,36 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 func (r *Reactor) read(c *Conn, b []byte) {
 	r.current = c
 	r.take(c, b)
+	r.give(c)
+	r.current, r.cork = nil, r.cork[:0]
+}
+
+// take is the recover boundary of everything that a client's bytes cause.
+func (r *Reactor) take(c *Conn, b []byte) {
+	defer r.Recover(c, "input")
+	c.receive(b)
+}
+
+// give sends c what waits for it, once its input has been worked off.
+func (r *Reactor) give(c *Conn) {
+	defer r.Recover(c, "output")
 	c.uncork()
 	r.current = nil
 	c.flush()
 }
 
-// take is the recover boundary of everything that a client's bytes cause.
-func (r *Reactor) take(c *Conn, b []byte) {
-	defer r.protect(c, "input")
-	c.receive(b)
-}
-
-// request hands a request to the handler.
-func (r *Reactor) request(c *Conn, req *codec.Request) {
-	r.handler.OnRequest(c, req)
-}
-
 // resume lets a connection that has just been opened take what came before
 // that, once the handler is done with it.
-func (r *Reactor) resume(c *Conn, b []byte) {
-	r.resumed = append(r.resumed, held{c, b})
+func (r *Reactor) resume(c *Conn) {
+	r.resumed = append(r.resumed, c)
 	r.bell.ring()
 }
 
-// protect ends a connection whose handling panicked; everyone else's goes on.
-// It is deferred.
-func (r *Reactor) protect(c *Conn, doing string) {
+// Recover is to be deferred. It survives a panic, counts it, and ends the
+// connection c, if not nil, that it happened for; everyone else's goes on. The
+// package defers it around each call of the Handler. A Handler defers it around
+// each single event, because nobody else knows which connection that is for.
+func (r *Reactor) Recover(c *Conn, doing string) {
 	p := recover()
 	if p == nil {
 		return
@@ -185,17 +189,21 @@ func (r *Reactor) protect(c *Conn, doing string) {
 	r.count.panics.Add(1)
 	r.log.Error("panic survived: the connection it happened on is closed, please report this",
 		zap.String("in", doing), zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
-	if c != nil {
+	switch {
+	case c == nil:
+	case c.state < open:
+		c.Refuse(errBroken)
+	default:
 		c.fail(errPanic)
-		if c.state < open {
-			c.abort()
-		}
 	}
 }
 
-// sliceLength is how many connections a turn flushes before the loop looks at
-// its sockets again: about 2 ms of system calls.
-const sliceLength = 256
+// A turn is cut off, to be continued after the loop has looked at its sockets.
+const (
+	sliceLength = 256                  // connections flushed: about 2 ms of system calls
+	eventBatch  = 128                  // events handed on at a time
+	eventSlice  = 4 * time.Millisecond // after which no more of them are
+)
 
 // turn does what the reactor was rung for. New events wait while an earlier
 // burst is still being flushed: so they gather, and the next flush takes all of
@@ -207,7 +215,7 @@ func (r *Reactor) turn() {
 	now := r.engine.now()
 	r.count.lastTurn.Store(int64(now))
 	r.turning = true
-	r.wheel.turn(uint32(now/tickLength), r.expire)
+	r.wheel.turn(r.clock.advance(uint32(now/tickLength), r.wheel.now), r.expire)
 	for _, id := range r.ready.take() {
 		if c := r.conns.get(id); c != nil {
 			c.writable()
@@ -217,37 +225,53 @@ func (r *Reactor) turn() {
 	if end := r.ending.Swap(nil); end != nil {
 		r.endAll(*end)
 	}
-	if len(r.dirty) == 0 {
-		r.handle(r.box.take())
+	if r.flushed >= r.burst {
+		r.handOn(now)
 		r.takeHeld()
+		r.burst = len(r.dirty)
 	}
 	r.flushSlice()
 	r.turning = false
-	if len(r.dirty) > 0 || r.box.depth() > 0 || len(r.resumed) > 0 {
+	if len(r.dirty) > 0 || len(r.events) > 0 || r.box.depth() > 0 {
 		r.bell.ring()
 	}
 }
 
 // expire is the recover boundary of deadlines.
 func (r *Reactor) expire(c *Conn) {
-	defer r.protect(c, "deadline")
+	defer r.Recover(c, "deadline")
 	c.expired()
+}
+
+// handOn gives the handler events of the mailbox, in order, for as long as a
+// turn may take that began at now.
+func (r *Reactor) handOn(now time.Duration) {
+	if len(r.events) == 0 {
+		r.events = r.box.take()
+	}
+	for len(r.events) > 0 {
+		n := min(len(r.events), eventBatch)
+		batch := r.events[:n]
+		r.events = r.events[n:]
+		r.handle(batch)
+		if len(r.events) > 0 && r.engine.now()-now > eventSlice {
+			return
+		}
+	}
+	r.events = nil
+	r.box.release()
 }
 
 // handle is the recover boundary of events.
 func (r *Reactor) handle(events []any) {
-	if len(events) == 0 {
-		return
-	}
-	defer r.protect(nil, "events")
+	defer r.Recover(nil, "events")
 	r.handler.OnEvents(events)
 }
 
 // takeHeld hands connections what they sent before they were open.
 func (r *Reactor) takeHeld() {
-	for i := 0; i < len(r.resumed); i++ {
-		h := r.resumed[i]
-		r.read(h.conn, h.bytes)
+	for i := 0; i < len(r.resumed); i++ { // it may grow
+		r.read(r.resumed[i], nil)
 	}
 	clear(r.resumed)
 	r.resumed = r.resumed[:0]
@@ -256,17 +280,27 @@ func (r *Reactor) takeHeld() {
 // flushSlice flushes the next dirty connections.
 func (r *Reactor) flushSlice() {
 	end := min(r.flushed+sliceLength, len(r.dirty))
-	for ; r.flushed < end; r.flushed++ {
+	for r.flushed < end {
 		c := r.dirty[r.flushed]
-		c.marks &^= markDirty
-		c.flush()
+		r.flushed++
+		r.flush(c)
 	}
-	if r.flushed < len(r.dirty) {
+	if r.flushed < r.burst {
 		return
 	}
-	clear(r.dirty)
-	r.dirty = r.dirty[:0]
-	r.flushed = 0
+	// Those that came meanwhile move to the front, or a list that never gets
+	// empty would grow without end.
+	rest := copy(r.dirty, r.dirty[r.flushed:])
+	clear(r.dirty[rest:])
+	r.dirty = r.dirty[:rest]
+	r.flushed, r.burst = 0, 0
+}
+
+// flush is the recover boundary of writing.
+func (r *Reactor) flush(c *Conn) {
+	defer r.Recover(c, "flush")
+	c.marks &^= markDirty
+	c.flush()
 }
 
 // armPing gives a connection its first ping deadline, spread over half of the
@@ -279,6 +313,11 @@ func (r *Reactor) armPing(c *Conn) {
 // heartbeat pings a client that has been silent for the interval, and ends one
 // that did not answer its ping. Any byte is an answer.
 func (r *Reactor) heartbeat(c *Conn) {
+	if c.begun != 0 && r.wheel.now-c.begun >= ticks(r.opts.MessageTimeout) {
+		r.count.timeouts.Add(1)
+		c.fail(errDawdling)
+		return
+	}
 	if c.marks.has(markPinged) {
 		r.count.unanswered.Add(1)
 		c.begin(End{Code: errSilent.Code, Reason: errSilent.Reason, Local: true})
@@ -289,15 +328,26 @@ func (r *Reactor) heartbeat(c *Conn) {
 	// spoke just before its deadline would wait for nearly two intervals.
 	silent := time.Duration(r.wheel.now-c.seen) * tickLength
 	if rest := r.opts.PingInterval - silent; rest > r.opts.PingInterval/2 {
-		r.wheel.set(c, r.wheel.after(rest-time.Duration(r.random.Int64N(int64(r.opts.PingInterval/10)+1))))
+		r.wait(c, rest-time.Duration(r.random.Int64N(int64(r.opts.PingInterval/10)+1)))
 		return
 	}
 	c.marks |= markPinged
 	if c.room(len(pingFrame)) {
 		c.push(pingFrame)
 		c.flushSoon()
-		r.wheel.set(c, r.wheel.after(r.opts.PingTimeout))
+		r.wait(c, r.opts.PingTimeout)
 	}
+}
+
+// wait sets c's next heartbeat, earlier where a message must be complete then.
+func (r *Reactor) wait(c *Conn, d time.Duration) {
+	due := r.wheel.after(d)
+	if c.begun != 0 {
+		if end := c.begun + ticks(r.opts.MessageTimeout); int32(end-due) < 0 {
+			due = end
+		}
+	}
+	r.wheel.set(c, due)
 }
 
 // pingFrame is an empty ping (RFC 6455 §5.5.2), shared by everyone.
@@ -311,6 +361,7 @@ type endAll struct {
 }
 
 func (r *Reactor) endAll(end endAll) {
+	defer r.Recover(nil, "shutdown")
 	r.conns.each(func(c *Conn) {
 		if end.abort {
 			c.abort()

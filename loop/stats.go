@@ -18,7 +18,7 @@ type counters struct {
 	overflows   atomic.Int64 // connections closed because their queue was full
 	panics      atomic.Int64
 	refused     atomic.Int64 // requests answered 503 because of the connection cap
-	timeouts    atomic.Int64 // handshakes that did not finish in time
+	timeouts    atomic.Int64 // handshakes and messages that did not finish in time
 	unanswered  atomic.Int64 // pings without an answer
 	lost        atomic.Int64 // offers refused by a full mailbox
 	turns       atomic.Int64
@@ -27,7 +27,7 @@ type counters struct {
 }
 
 // Stats is a snapshot of an engine's figures, summed over its reactors. All
-// but Connections, Mailbox and Paused only ever grow.
+// but Connections and Mailbox only ever grow.
 type Stats struct {
 	Connections    int64 // open sockets now
 	Mailbox        int64 // events waiting now
@@ -35,7 +35,7 @@ type Stats struct {
 	AcceptErrors   int64 // accept failures (EMFILE and its kind)
 	Upgraded       int64 // handshakes answered 101
 	Refused        int64 // requests answered 503 because of the connection cap
-	Timeouts       int64 // handshakes that did not finish in time
+	Timeouts       int64 // handshakes and messages that did not finish in time
 	Unanswered     int64 // connections ended because a ping was not answered
 	MessagesIn     int64 // data messages received
 	BytesIn        int64 // bytes read

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,7 @@ import (
 type watcher struct {
 	epoll, wake int // file descriptors
 	reactors    []*Reactor
-	done        chan struct{} // closed when run has returned
+	failed      atomic.Bool // run ended by itself
 }
 
 func newWatcher() (*watcher, error) {
@@ -25,14 +26,16 @@ func newWatcher() (*watcher, error) {
 		return nil, fmt.Errorf("loop: epoll set for writability: %w", err)
 	}
 	wake, err := unix.Eventfd(0, unix.EFD_CLOEXEC|unix.EFD_NONBLOCK)
-	if err == nil {
-		err = unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1, Pad: -1})
-	}
 	if err != nil {
 		_ = unix.Close(epoll) // the first error is the one that tells
 		return nil, fmt.Errorf("loop: wake-up of the epoll set for writability: %w", err)
 	}
-	return &watcher{epoll: epoll, wake: wake, done: make(chan struct{})}, nil
+	w := &watcher{epoll: epoll, wake: wake}
+	if err := unix.EpollCtl(epoll, unix.EPOLL_CTL_ADD, wake, &unix.EpollEvent{Events: unix.EPOLLIN, Fd: -1, Pad: -1}); err != nil {
+		w.close()
+		return nil, fmt.Errorf("loop: wake-up of the epoll set for writability: %w", err)
+	}
+	return w, nil
 }
 
 // watch asks for one call of c.writable. It is called by c's reactor; closing
@@ -57,7 +60,6 @@ func (w *watcher) watch(c *Conn) error {
 
 // run waits until stop. A reactor is rung once for each batch.
 func (w *watcher) run() error {
-	defer close(w.done)
 	events := make([]unix.EpollEvent, 256)
 	for {
 		n, err := unix.EpollWait(w.epoll, events, -1)
@@ -65,6 +67,7 @@ func (w *watcher) run() error {
 			continue
 		}
 		if err != nil {
+			w.failed.Store(true)
 			return fmt.Errorf("loop: waiting for writable sockets: %w", err)
 		}
 		for _, e := range events[:n] {
@@ -79,11 +82,15 @@ func (w *watcher) run() error {
 	}
 }
 
-// stop ends run and waits for it.
+// stop asks run to return.
 func (w *watcher) stop() {
 	_, _ = unix.Write(w.wake, []byte{1, 0, 0, 0, 0, 0, 0, 0}) // an eventfd takes this always
-	<-w.done
-	_ = unix.Close(w.wake)
+}
+
+// close is for when neither run nor a reactor is left that would use the file
+// descriptors, which are somebody else's afterwards.
+func (w *watcher) close() {
+	_ = unix.Close(w.wake) // nothing to be done about it, nobody to tell
 	_ = unix.Close(w.epoll)
 }
 

@@ -20,14 +20,18 @@ type timer struct {
 // dropping a deadline costs a few pointer writes, and 15,000 idle connections
 // cost nothing between their pings. Owned by its reactor.
 type wheel struct {
-	now   uint32 // tick
-	slots [wheelSlots]*Conn
-	due   []*Conn // collect's result, reused
+	now    uint32 // tick: deadlines are counted from here
+	turned uint32 // tick up to which expired deadlines were called; behind now only inside turn
+	slots  [wheelSlots]*Conn
+	due    []*Conn // collect's result, reused
 }
 
 // after is the tick d from now, at least the next one.
-func (w *wheel) after(d time.Duration) uint32 {
-	return w.now + uint32(max(1, (d+tickLength-1)/tickLength))
+func (w *wheel) after(d time.Duration) uint32 { return w.now + ticks(d) }
+
+// ticks is d in ticks, rounded up, at least one.
+func ticks(d time.Duration) uint32 {
+	return uint32(max(1, (d+tickLength-1)/tickLength))
 }
 
 // set gives c the deadline due, in place of any it had.
@@ -60,14 +64,16 @@ func (w *wheel) drop(c *Conn) {
 
 // turn moves the wheel to the tick now and calls expired for every connection
 // whose deadline has come, after dropping the deadline. expired may set and
-// drop any deadlines.
+// drop any deadlines; those it sets count from now, also when the wheel is
+// several ticks late, so none of them comes in the same turn.
 func (w *wheel) turn(now uint32, expired func(*Conn)) {
-	if now-w.now > wheelSlots { // the process stood still: every slot once is enough
-		w.now = now - wheelSlots
+	if now-w.turned > wheelSlots { // every slot once is enough
+		w.turned = now - wheelSlots
 	}
-	for w.now != now {
-		w.now++
-		for _, c := range w.collect(w.now % wheelSlots) {
+	w.now = now
+	for w.turned != now {
+		w.turned++
+		for _, c := range w.collect(w.turned % wheelSlots) {
 			if !c.timer.armed { // else an earlier one's expiry gave it a new deadline
 				expired(c)
 			}
@@ -82,7 +88,7 @@ func (w *wheel) collect(slot uint32) []*Conn {
 	w.due = w.due[:0]
 	for c := w.slots[slot]; c != nil; {
 		next := c.timer.next
-		if int32(c.timer.due-w.now) <= 0 { // else it waits for a later round
+		if int32(c.timer.due-w.turned) <= 0 { // else it waits for a later round
 			w.drop(c)
 			w.due = append(w.due, c)
 		}

@@ -2,8 +2,8 @@ package loop
 
 import (
 	"errors"
-	"go.uber.org/zap"
 
+	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
 
 	"sluice/codec"
@@ -15,13 +15,16 @@ import (
 type outbox struct {
 	first  []byte
 	more   [][]byte
-	queued int // bytes of first and more, and chunkCost for each
+	pong   *pong // the answer to the newest ping, where it has to wait
+	queued int   // bytes of first and more, and chunkCost for each
 }
 
 const (
-	chunkCost  = 24       // bytes that a reference itself takes
-	gatherSize = 64 << 10 // bytes: chunks are put together for one send up to this
-	corkSize   = 64 << 10 // bytes of answers collected while reading, before they are sent
+	chunkCost  = 24        // bytes that a reference itself takes
+	gatherSize = 64 << 10  // bytes: chunks are put together for one send up to this
+	maxSend    = 256 << 10 // bytes given to the kernel at a time: a raw system call holds up the garbage collector
+	corkSize   = 64 << 10  // bytes of answers collected while reading, before they are sent
+	corkFrame  = 16 << 10  // bytes: bigger frames are not worth the copy
 )
 
 // Send queues frames that others may be sent too: frame is one or more whole
@@ -34,8 +37,11 @@ func (c *Conn) Send(frame []byte) bool {
 		return false
 	}
 	if c.r.current == c && len(c.r.cork) > 0 { // keep the order with what is corked
-		c.output(frame)
-		return c.state == open
+		if len(frame) <= corkFrame {
+			c.output(frame)
+			return c.state == open
+		}
+		c.uncork()
 	}
 	if !c.room(len(frame)) {
 		return false
@@ -58,15 +64,40 @@ func (c *Conn) Write(op codec.Opcode, payload []byte) bool {
 // write frames a payload and sends it: through the cork while c is being read
 // from, so that the answers to one read are one send.
 func (c *Conn) write(op codec.Opcode, payload []byte) {
+	size := codec.FrameSize(len(payload))
 	if c.corkable() {
-		c.r.cork = codec.AppendFrame(c.r.cork, op, payload)
-		c.spill()
-		return
+		if size <= corkFrame {
+			c.r.cork = codec.AppendFrame(c.r.cork, op, payload)
+			c.corked()
+			return
+		}
+		c.uncork()
 	}
-	if c.room(codec.FrameSize(len(payload))) {
-		c.push(codec.AppendFrame(make([]byte, 0, codec.FrameSize(len(payload))), op, payload))
+	if c.room(size) {
+		c.push(codec.AppendFrame(make([]byte, 0, size), op, payload))
 		c.flushSoon()
 	}
+}
+
+// pong is a pong frame that waits.
+type pong struct {
+	size  uint8
+	frame [2 + 125]byte
+}
+
+// answer sends the pong to a ping. Where it has to wait it replaces an earlier
+// one, as §5.5.3 allows: a client that pings without reading costs one frame.
+func (c *Conn) answer(ping []byte) {
+	if c.corkable() {
+		c.r.cork = codec.AppendFrame(c.r.cork, codec.OpPong, ping)
+		c.corked()
+		return
+	}
+	if c.pong == nil {
+		c.pong = new(pong)
+	}
+	c.pong.size = uint8(len(codec.AppendFrame(c.pong.frame[:0], codec.OpPong, ping)))
+	c.flushSoon()
 }
 
 // output sends bytes that are not kept: a response, a close frame. It asks for
@@ -74,7 +105,7 @@ func (c *Conn) write(op codec.Opcode, payload []byte) {
 func (c *Conn) output(b []byte) {
 	if c.corkable() {
 		c.r.cork = append(c.r.cork, b...)
-		c.spill()
+		c.corked()
 		return
 	}
 	c.push(append([]byte(nil), b...))
@@ -84,22 +115,24 @@ func (c *Conn) output(b []byte) {
 // corkable reports whether answers may be collected in the reactor's cork.
 func (c *Conn) corkable() bool { return c.r.current == c && c.first == nil }
 
-// spill sends the cork before it gets big.
-func (c *Conn) spill() {
+// corked counts what was put into the cork, and sends that before it gets big.
+func (c *Conn) corked() {
+	c.r.count.framesOut.Add(1)
 	if len(c.r.cork) >= corkSize {
 		c.uncork()
 	}
 }
 
 // uncork sends what was collected. What the socket does not take is copied out
-// of the cork and queued.
+// of the cork and queued, without asking for room: nothing else waits, and a
+// cork is no bigger than a frame may be.
 func (c *Conn) uncork() {
 	b := c.r.cork
 	if len(b) == 0 {
 		return
 	}
 	c.r.cork = b[:0]
-	if cap(b) > maxIdleCork {
+	if cap(b) > maxIdleCork { // a response with a long body was in it
 		c.r.cork = nil
 	}
 	if c.state == dead {
@@ -118,37 +151,32 @@ func (c *Conn) uncork() {
 	if n > 0 {
 		c.marks |= markSplit
 	}
-	rest := b[n:]
-	fits := c.queued+len(rest) <= c.r.opts.MaxQueue
-	c.push(append([]byte(nil), rest...))
-	if !fits {
-		c.overflow()
-		return
-	}
+	c.enqueue(append([]byte(nil), b[n:]...))
 	c.block()
 }
 
 // maxIdleCork is the capacity, in bytes, that a cork keeps after a burst.
-const maxIdleCork = 1 << 20
+const maxIdleCork = 4 * corkSize
 
 // room makes sure that n more bytes may wait for c. A connection that cannot
 // have them is closed: it reads too slowly. One frame may always wait, however
 // big, or no big message would ever get through.
 func (c *Conn) room(n int) bool {
-	if c.first == nil || c.queued+n+chunkCost <= c.r.opts.MaxQueue {
-		return true
+	if c.fits(n) {
+		return c.state == open
 	}
 	if !c.marks.has(markBlocked) {
 		c.flush() // it has not been given the chance in this turn
-		if c.state != open {
-			return false
-		}
-		if c.first == nil || c.queued+n+chunkCost <= c.r.opts.MaxQueue {
-			return true
+		if c.fits(n) {
+			return c.state == open
 		}
 	}
 	c.overflow()
 	return false
+}
+
+func (c *Conn) fits(n int) bool {
+	return c.first == nil || c.queued+n+chunkCost <= c.r.opts.MaxQueue
 }
 
 // overflow ends a connection that reads too slowly. Its queue is dropped, but
@@ -162,18 +190,23 @@ func (c *Conn) overflow() {
 	split := c.marks.has(markSplit)
 	c.outbox = outbox{}
 	if split {
-		c.push(rest)
+		c.enqueue(rest)
 	}
 	c.Close(errSlow.Code, errSlow.Reason)
 }
 
-// push puts a chunk at the end of the queue.
+// push puts a chunk at the end of the queue and counts it.
 func (c *Conn) push(chunk []byte) {
 	if len(chunk) == 0 || c.state == dead {
 		return
 	}
-	c.queued += len(chunk) + chunkCost
 	c.r.count.framesOut.Add(1)
+	c.enqueue(chunk)
+}
+
+// enqueue puts a chunk, which has a byte at least, at the end of the queue.
+func (c *Conn) enqueue(chunk []byte) {
+	c.queued += len(chunk) + chunkCost
 	if c.first == nil {
 		c.first = chunk
 		return
@@ -195,6 +228,11 @@ func (c *Conn) flushSoon() {
 
 // flush writes until the queue is empty or the socket full.
 func (c *Conn) flush() {
+	if c.pong != nil && c.state == open && !c.marks.has(markBlocked) {
+		p := c.pong
+		c.pong = nil
+		c.push(p.frame[:p.size])
+	}
 	for c.first != nil && !c.marks.has(markBlocked) && c.state != dead {
 		b := c.gather()
 		n, ok := c.send(b)
@@ -215,7 +253,7 @@ func (c *Conn) flush() {
 // put together, which costs less than telling the kernel about each.
 func (c *Conn) gather() []byte {
 	if len(c.more) == 0 || len(c.first)+len(c.more[0]) > gatherSize {
-		return c.first
+		return c.first[:min(len(c.first), maxSend)]
 	}
 	b := append(c.r.scratch[:0], c.first...)
 	for _, chunk := range c.more {
@@ -275,10 +313,9 @@ func (c *Conn) block() {
 
 // writable is the watcher's answer. A client that takes bytes is alive.
 func (c *Conn) writable() {
-	c.marks &^= markBlocked
+	c.marks &^= markBlocked | markPinged
 	c.seen = c.r.wheel.now
-	c.marks &^= markPinged
-	c.flush()
+	c.flushSoon()
 }
 
 // drained acts on the queue being empty.
