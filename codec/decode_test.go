@@ -150,34 +150,41 @@ func TestMaskedServerFrameIsRefused(t *testing.T) {
 	}
 }
 
-// Every kind of frame, its stream cut in two at every byte: headers have 14 borders, payloads theirs.
+// Every kind of frame, its stream cut in two at every byte: a header has up to 14 borders, payloads have theirs.
 func TestNextAtEverySplit(t *testing.T) {
 	text := strings.Repeat("aé€😀", 30)
-	stream := join(
+	mixed := join(
 		final(OpText, text), final(OpPing, "ping"), fragment(OpBinary, text), final(OpPong, ""), fragment(OpContinuation, text[:7]),
-		final(OpClose, "\x0f\xa0"), final(OpContinuation, strings.Repeat("z", 300)), final(OpText, ""), final(OpBinary, strings.Repeat("y", 65536)),
-		rawFrame(0x01, text[:5], 0), final(OpContinuation, text[5:]))
-	o := &DecoderOptions{MaxMessage: 1 << 17, MaxFragments: 4}
-	want := feed(t, o, stream, pieces(1<<20))
-	if want.err != nil || len(want.events) != 8 {
-		t.Fatalf("whole stream: %d messages, error %v", len(want.events), want.err)
-	}
-	interesting := func(i int) bool { return i < 1500 || len(stream)-i < 400 || i%911 == 0 }
-	for i := 1; i < len(stream); i++ {
-		if !interesting(i) {
-			continue
-		}
-		first := true
-		cut := func() int {
-			if first {
-				first = false
-				return i
+		final(OpClose, "\x0f\xa0"), final(OpContinuation, strings.Repeat("z", 300)), final(OpText, ""), rawFrame(0x01, text[:5], 0),
+		final(OpContinuation, text[5:]))
+	big := final(OpBinary, strings.Repeat("y", 65536))
+	for _, tt := range []struct {
+		name     string
+		stream   []byte
+		splits   int
+		messages int
+	}{
+		{"mixed", mixed, len(mixed) - 1, 7},
+		{"64-bit length", big, maxHeader + 2, 1},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			o := &DecoderOptions{MaxMessage: 1 << 17, MaxFragments: 4}
+			want := feed(t, o, tt.stream, pieces(1<<20))
+			if want.err != nil || len(want.events) != tt.messages {
+				t.Fatalf("whole stream: %d messages, error %v", len(want.events), want.err)
 			}
-			return 1 << 20
-		}
-		if got := feed(t, o, stream, cut); !reflect.DeepEqual(got, want) {
-			t.Fatalf("cut at byte %d: %d messages, error %v", i, len(got.events), got.err)
-		}
+			for i := 1; i <= tt.splits; i++ {
+				sizes := []int{i, 1 << 20}
+				cut := func() int {
+					size := sizes[0]
+					sizes = sizes[1:]
+					return size
+				}
+				if got := feed(t, o, tt.stream, cut); !reflect.DeepEqual(got, want) {
+					t.Fatalf("cut at byte %d: %d messages, error %v", i, len(got.events), got.err)
+				}
+			}
+		})
 	}
 }
 
@@ -249,7 +256,7 @@ func TestNextDoesNotAllocate(t *testing.T) {
 		frame := final(OpText, payload)
 		var d Decoder
 		d.Init(&DecoderOptions{MaxMessage: 1 << 20, MaxFragments: 1})
-		allocs := testing.AllocsPerRun(100, func() {
+		allocs := testing.AllocsPerRun(20, func() {
 			m, _, err := d.Next(frame)
 			if err != nil || len(m.Payload) != len(payload) {
 				panic(fmt.Sprint(len(m.Payload), err))

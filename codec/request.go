@@ -176,6 +176,7 @@ func (r *RequestReader) step(c byte, lim *RequestLimits) *HTTPError {
 			return ErrBareCR
 		}
 		r.state = headDone
+	case headDone: // scan stops there
 	}
 	return nil
 }

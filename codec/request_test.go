@@ -6,6 +6,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"unsafe"
 )
 
 // head writes a request line and headers as they go over the wire.
@@ -341,4 +342,10 @@ func checkResponse(t *testing.T, answer []byte, status int) *http.Response {
 	}
 	resp.Body.Close()
 	return resp
+}
+
+func TestRequestReaderIsSmall(t *testing.T) {
+	if size := unsafe.Sizeof(RequestReader{}); size > 48 {
+		t.Errorf("a RequestReader takes %d bytes, more than 48", size)
+	}
 }
