@@ -38,7 +38,7 @@ type Decoder struct {
 	op      Opcode // of the open message; OpContinuation: none
 	frame   Opcode // of the current frame
 	control uint8  // payload bytes of the current frame, if it is a control frame
-	tail    uint8  // bytes at the end of the open text that begin a code point
+	tail    uint8  // bytes at the end of the open text that begin a code point; 0 again at its end
 	inFrame bool   // the current frame's header is behind us, its last byte is not
 	fin     bool   // of the current frame
 	rsv1    bool   // of the open message
@@ -218,7 +218,7 @@ func (d *Decoder) finish() (m Message, done bool) {
 		return Message{}, false
 	}
 	m = Message{Op: d.op, RSV1: d.rsv1, Payload: d.buf[:len(d.buf):len(d.buf)]}
-	d.buf, d.op, d.tail = nil, OpContinuation, 0
+	d.buf, d.op = nil, OpContinuation
 	return m, true
 }
 

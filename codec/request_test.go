@@ -2,6 +2,7 @@ package codec
 
 import (
 	"bufio"
+	"io"
 	"net/http"
 	"reflect"
 	"strings"
@@ -110,6 +111,7 @@ func TestRequestRefused(t *testing.T) {
 		{"RFC 9110 §7.2: Host of a port alone", head(get, "Host: :80"), ErrBadHost, 0},
 		{"RFC 9110 §7.2: IPv6 without brackets", head(get, "Host: ::1"), ErrBadHost, 0},
 		{"RFC 9110 §7.2: bracket not closed", head(get, "Host: [::1"), ErrBadHost, 0},
+		{"RFC 9112 §3.2: two Hosts in HTTP/1.0", head("GET / HTTP/1.0", "Host: a", "Host: b"), ErrBadHost, 0},
 		{"RFC 9112 §6: Transfer-Encoding", head(get, "Host: a", "Transfer-Encoding: chunked"), ErrBody, 0},
 		{"RFC 9112 §6: Transfer-Encoding identity", head(get, "Host: a", "transfer-encoding: identity"), ErrBody, 0},
 		{"RFC 9112 §6: empty Transfer-Encoding", head(get, "Host: a", "Transfer-Encoding:"), ErrBody, 0},
@@ -139,6 +141,7 @@ func TestRequestRefused(t *testing.T) {
 		{"path policy: two slashes", head("GET //ws HTTP/1.1", "Host: a"), ErrNoSuchPath, 0},
 		{"path policy: two slashes inside", head("GET /a//ws HTTP/1.1", "Host: a"), ErrNoSuchPath, 0},
 		{"path policy: escaped slash", head("GET /a%2Fws HTTP/1.1", "Host: a"), ErrNoSuchPath, 0},
+		{"path policy: escaped slash before another escape", head("GET /a%2Fw%73 HTTP/1.1", "Host: a"), ErrNoSuchPath, 0},
 		{"path policy: backslash", head(`GET /a\ws HTTP/1.1`, "Host: a"), ErrNoSuchPath, 0},
 		{"path policy: escaped backslash", head("GET /a%5cws HTTP/1.1", "Host: a"), ErrNoSuchPath, 0},
 	}
@@ -171,6 +174,8 @@ func TestRequestAccepted(t *testing.T) {
 			Request{Method: "GET", Target: "ws://[::1]:80?q", Path: "/", RawQuery: "q", Host: "[::1]:80"}},
 		{"RFC 9112 §2.3: HTTP/1.0 without Host", head("HEAD /readyz HTTP/1.0"),
 			Request{Method: "HEAD", Target: "/readyz", Path: "/readyz", HTTP10: true}},
+		{"RFC 9112 §3.2: HTTP/1.0 with Host", head("GET / HTTP/1.0", "Host: a"),
+			Request{Method: "GET", Target: "/", Path: "/", Host: "a", HTTP10: true}},
 		{"RFC 9112 §6.3: Content-Length 0", head("POST / HTTP/1.1", "Host: a", "Content-Length: 0"),
 			Request{Method: "POST", Target: "/", Path: "/", Host: "a"}},
 		{"RFC 9110 §5.5: white space around a value, bytes above ASCII inside one", head("GET / HTTP/1.1", "hOST:\t a \t", "X: \xff é"),
@@ -340,7 +345,9 @@ func checkResponse(t *testing.T, answer []byte, status int) *http.Response {
 	if err != nil || resp.StatusCode != status {
 		t.Fatalf("answer %q: %v", answer, err)
 	}
-	resp.Body.Close()
+	if body, err := io.ReadAll(resp.Body); err != nil || int64(len(body)) != max(0, resp.ContentLength) {
+		t.Fatalf("answer %q: body of %d bytes, %v", answer, len(body), err)
+	}
 	return resp
 }
 

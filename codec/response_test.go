@@ -1,7 +1,6 @@
 package codec
 
 import (
-	"io"
 	"strings"
 	"testing"
 )
@@ -42,8 +41,7 @@ func TestAppendResponse(t *testing.T) {
 	if got := string(AppendResponse(nil, 200, nil, "", "ok\n", true)); !strings.HasSuffix(got, "Content-Length: 3\r\n\r\n") {
 		t.Errorf("RFC 9110 §9.3.2: HEAD: %q", got)
 	}
-	resp := checkResponse(t, AppendResponse(nil, 299, nil, "", "", false), 299)
-	if body, err := io.ReadAll(resp.Body); err != nil || len(body) != 0 {
-		t.Errorf("status without a phrase: body %q, error %v", body, err)
+	if resp := checkResponse(t, AppendResponse(nil, 299, nil, "", "", false), 299); resp.ContentLength != 0 {
+		t.Errorf("status without a phrase: length %d", resp.ContentLength)
 	}
 }
