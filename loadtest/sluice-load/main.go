@@ -58,6 +58,9 @@ func main() {
 	switch {
 	case errors.Is(err, errFaulty):
 		os.Exit(1)
+	case ctx.Err() != nil:
+		fmt.Fprintln(os.Stderr, "sluice-load: interrupted; there is no report of an unfinished run")
+		os.Exit(2)
 	case err != nil:
 		fmt.Fprintln(os.Stderr, "sluice-load:", err)
 		os.Exit(2)

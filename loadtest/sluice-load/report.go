@@ -210,10 +210,13 @@ func (m *Memory) tableProcess(row func(string, string, ...any)) {
 	row("  CPU while held", "%.2f s", m.IdleCPU)
 }
 
+// noisy is how many cores others may use on a machine without an idle one before the reader is told.
+const noisy = 0.5
+
 // table writes c's rows; unit is what the server's CPU time was divided by.
 func (c *Cost) table(row func(string, string, ...any), unit string, micros float64) {
 	if c.Server != nil {
-		row("  server", "%.2f CPU s (user %.2f, system %.2f): %.2f µs per %s", c.Server.CPU().Seconds(),
+		row("  server", "%.2f CPU s (user %.2f, system %.2f): %.3g µs per %s", c.Server.CPU().Seconds(),
 			c.Server.User.Seconds(), c.Server.System.Seconds(), micros, unit)
 	}
 	note := ""
@@ -221,7 +224,11 @@ func (c *Cost) table(row func(string, string, ...any), unit string, micros float
 		note = " – THE BOTTLENECK: use more --workers, on more cores"
 	}
 	row("  generator", "%.2f CPU s, busiest receiver %.0f %% of a core%s", c.Self, c.Worker*100, note)
-	row("  rest of the machine", "%.2f CPU s used by others, %.2f stolen, %.2f cores idle", c.Others, c.Stolen, c.Idle)
+	note = ""
+	if c.Idle < 0.1 && c.Others+c.Stolen > noisy*c.Seconds {
+		note = " – NOISY: latencies and rates are those of a crowded machine"
+	}
+	row("  rest of the machine", "%.2f CPU s used by others (Redis among them), %.2f stolen, %.2f cores idle%s", c.Others, c.Stolen, c.Idle, note)
 }
 
 // size is a number of bytes with a fitting unit.
