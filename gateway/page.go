@@ -28,6 +28,9 @@ func (a *App) info() admin.Info {
 		endpoints = append(endpoints, admin.Endpoint{Path: "/echo", Dialect: "echo"})
 	}
 	redis := admin.Redis{URL: a.config.RedactedRedis(), OK: true, State: "connected"}
+	if a.embedded != nil {
+		redis.URL = embeddedScheme + a.embedded.Addr() // as bound: the port may have been left to the system
+	}
 	if err := a.broker.Ready(); err != nil {
 		redis.OK, redis.State = false, err.Error()
 	}
