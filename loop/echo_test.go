@@ -1,94 +1,80 @@
 package loop
 
 import (
-	"context"
-	"net"
+	"bytes"
+	"errors"
+	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
-	"go.uber.org/goleak"
-	"go.uber.org/zap/zaptest"
 
 	"sluice/codec"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m, goleak.IgnoreCurrent()) } // gnet's worker pool begins in an init function
-
-// echo is a handler that sends back what it gets.
-type echo struct{ r *Reactor }
-
-func (h echo) OnRequest(c *Conn, r *codec.Request) {
-	u, err := r.Upgrade()
-	if err != nil {
-		c.Refuse(asRefusal(err))
-		return
-	}
-	c.Upgrade(u, "", "")
-}
-func (h echo) OnMessage(c *Conn, op codec.Opcode, p []byte) { c.Write(op, p) }
-func (h echo) OnEvents([]any)                               {}
-func (h echo) OnClose(*Conn, End)                           {}
-
-// start serves a handler until the test ends.
-func start(t *testing.T, o Options, newHandler func(*Reactor) Handler) (*Engine, string) {
-	t.Helper()
-	o.Log = zaptest.NewLogger(t)
-	e, err := New(o, newHandler)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ln, err := e.Listen(t.Context(), "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	served := make(chan error, 1)
-	go func() { served <- e.Serve(ln) }()
-	t.Cleanup(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
-		defer cancel()
-		e.Shutdown(ctx, codec.StatusGoingAway, "test over")
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-		if err := <-served; err != nil {
-			t.Error(err)
-		}
-		if n := e.Stats().Connections; n != 0 {
-			t.Errorf("%d connections left", n)
-		}
-	})
-	return e, ln.Addr().(*net.TCPAddr).String()
-}
-
-func dial(t *testing.T, addr string) *websocket.Conn {
-	t.Helper()
-	ws, _, err := websocket.DefaultDialer.Dial("ws://"+addr+"/", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { ws.Close() })
-	if err := ws.SetReadDeadline(time.Now().Add(20 * time.Second)); err != nil {
-		t.Fatal(err)
-	}
-	return ws
-}
-
 func TestEcho(t *testing.T) {
-	_, addr := start(t, Options{Decoder: codec.DecoderOptions{MaxMessage: 16 << 20, MaxFragments: 65537}}, func(r *Reactor) Handler { return echo{r} })
-	for _, size := range []int{0, 1, 125, 126, 65535, 65536, 1 << 20, 16 << 20} {
-		ws := dial(t, addr)
+	n := start(t, Options{Reactors: 2, Decoder: codec.DecoderOptions{MaxMessage: 16 << 20, MaxFragments: 65537}}, &script{})
+	ws := dial(t, n.addr)
+	for _, size := range []int{0, 1, 125, 126, 65535, 65536, corkFrame - 4, corkFrame, 1 << 20, 16 << 20, 3} {
 		p := make([]byte, size)
 		for i := range p {
-			p[i] = byte(i)
+			p[i] = byte(i >> 3)
 		}
-		go func() { _ = ws.WriteMessage(websocket.BinaryMessage, p) }() // read below tells
+		sent := make(chan error, 1)
+		go func() { sent <- ws.WriteMessage(websocket.BinaryMessage, p) }()
 		_, got, err := ws.ReadMessage()
-		if err != nil {
+		if err := errors.Join(err, <-sent); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)
 		}
-		if string(got) != string(p) {
-			t.Fatalf("%d bytes came back as %d", size, len(got))
+		if !bytes.Equal(got, p) {
+			t.Fatalf("%d bytes came back as %d others", size, len(got))
 		}
+	}
+	if got := n.Stats().Overflows; got != 0 {
+		t.Errorf("%d overflows: one message may always wait, however big", got)
+	}
+}
+
+// A client may send frames right behind its request, and cut everything
+// anywhere.
+func TestSegments(t *testing.T) {
+	stream := request + text("one") + text("") + ping("p") + text("two") + bye(1000, "bye")
+	const want = `101, text "one", text "", pong "p", text "two", close 1000 "", FIN`
+	n := start(t, Options{}, &script{})
+	for cut := 0; cut <= len(stream); cut += 7 {
+		c := dialRaw(t, n.addr, 0)
+		c.send(stream[:cut], stream[cut:])
+		if got := c.transcript(); got != want {
+			t.Fatalf("cut at %d: %s\nwant %s", cut, got, want)
+		}
+	}
+	c := dialRaw(t, n.addr, 0)
+	c.send(strings.Split(stream, "")...)
+	if got := c.transcript(); got != want {
+		t.Fatalf("byte by byte: %s", got)
+	}
+}
+
+func TestPipelinedEchoIsOneSend(t *testing.T) {
+	n := start(t, Options{}, &script{})
+	c := dialOpen(t, n.addr, 0)
+	before := n.Stats()
+	c.send(strings.Repeat(text("x"), 1000))
+	for range 1000 {
+		if got := c.frame(); got != `text "x"` {
+			t.Fatal(got)
+		}
+	}
+	after := n.Stats()
+	if got := after.MessagesIn - before.MessagesIn; got != 1000 {
+		t.Errorf("%d messages in", got)
+	}
+	if got := after.FramesOut - before.FramesOut; got != 1000 {
+		t.Errorf("%d frames out", got)
+	}
+	if got := after.BytesIn - before.BytesIn; got != int64(1000*len(text("x"))) {
+		t.Errorf("%d bytes in", got)
+	}
+	if got := after.Sends - before.Sends; got > 20 {
+		t.Errorf("%d sends for one write of the client", got)
 	}
 }

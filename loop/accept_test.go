@@ -1,0 +1,5 @@
+package loop
+
+const starvedEnv = "LOOP_TEST_STARVED"
+
+func serveStarved() {}
