@@ -95,6 +95,7 @@ func TestFanoutIsProved(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // most of the time goes into waiting for what will not come
 			h := newHub(t)
 			h.tamper = test.tamper
 			args := fanoutArgs(h)
@@ -186,6 +187,7 @@ func TestEchoIsProved(t *testing.T) {
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
+			t.Parallel() // most of the time goes into waiting for what will not come
 			h := newHub(t)
 			h.echo = test.echo
 			report, _, err := load(t, h, "echo", "--url", h.ws("/echo"), "-n", "50", "--depth", "4", "--warmup", "0s", "--for", "100ms", "--quiet", "400ms", "--workers", "2")

@@ -63,7 +63,7 @@ func listen(t *testing.T, serve func(c net.Conn, in *bufio.Reader, key string)) 
 
 func switching(key string) string { return string(codec.AppendSwitch(nil, key, "", "")) }
 
-// echoOnce sends what the test wants and then waits for the client to end.
+// sending sends what the test wants and then waits for the client to end.
 func sending(wire string) func(net.Conn, *bufio.Reader, string) {
 	return func(c net.Conn, in *bufio.Reader, key string) {
 		_, _ = c.Write([]byte(switching(key) + wire)) // the client may have gone: the test sees that
@@ -250,7 +250,8 @@ func TestAnyCutGivesTheSameMessages(t *testing.T) {
 		if pong := <-pongs; pong != "pong hi <nil>" {
 			t.Errorf("cut every %d: %s", step, pong)
 		}
-		if st := f.Stats(); st.Messages != int64(len(want)) || st.Open != 1 {
+		eventually(t, "the counts", func() bool { return f.Stats().Messages == int64(len(want)) }) // told at the end of a turn
+		if st := f.Stats(); st.Open != 1 || st.Pings != 1 || len(f.Faults()) != 0 {
 			t.Errorf("%+v, %v", st, f.Faults())
 		}
 	}
