@@ -1,0 +1,274 @@
+package hub
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"sluice/codec"
+	"sluice/loop"
+)
+
+// wishes is a broker that remembers what it was asked for.
+type wishes map[string]bool
+
+func (w wishes) Subscribe(channel string) {
+	if w[channel] {
+		panic("subscribed twice: " + channel)
+	}
+	w[channel] = true
+}
+
+func (w wishes) Unsubscribe(channel string) {
+	if !w[channel] {
+		panic("unsubscribed without being subscribed: " + channel)
+	}
+	delete(w, channel)
+}
+
+// mailbox is a reactor that keeps its events until the test takes them.
+type mailbox struct {
+	events []any
+	full   bool
+}
+
+func (m *mailbox) Post(event any) { m.events = append(m.events, event) }
+
+func (m *mailbox) Offer(event any, _ int) bool {
+	if m.full {
+		return false
+	}
+	m.Post(event)
+	return true
+}
+
+// bench is a hub over two reactors without any sockets.
+type bench struct {
+	*Hub
+	wishes wishes
+	boxes  []*mailbox
+	locals []*Local
+	told   map[*Member]int
+}
+
+func newBench() *bench {
+	b := &bench{wishes: wishes{}, told: map[*Member]int{}}
+	b.Hub = New(b.wishes, "n1")
+	var reactors []Reactor
+	for i := range 2 {
+		box := &mailbox{}
+		b.boxes = append(b.boxes, box)
+		reactors = append(reactors, box)
+		b.locals = append(b.locals, b.Local(i, func(_ *loop.Conn, m *Member) { b.told[m]++ }))
+	}
+	b.Attach(reactors)
+	return b
+}
+
+// turn lets a reactor take its events.
+func (b *bench) turn(reactor int) {
+	for _, e := range b.boxes[reactor].events {
+		b.locals[reactor].Take(e)
+	}
+	b.boxes[reactor].events = nil
+}
+
+// TestMembership drives a hub with any sequence of what reactors and the broker
+// may do. Redis' subscriptions always are the channels that have members; nobody
+// is told too early or twice; and when everything has been confirmed, everybody
+// has been told.
+func TestMembership(t *testing.T) {
+	type joined struct {
+		member  *Member
+		reactor int
+		channel string
+		atOnce  bool
+		early   bool // it may be ready: Redis confirmed since it joined, or had before
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		b := newBench()
+		var members []*joined
+		confirmed := map[string]bool{} // in this epoch
+		channel := rapid.SampledFrom([]string{"a", "b", "c"})
+		reactor := rapid.IntRange(0, 1)
+		confirm := func(name string) {
+			if !b.wishes[name] {
+				return
+			}
+			confirmed[name] = true
+			for _, m := range members {
+				m.early = m.early || m.channel == name
+			}
+			b.Subscribed(name)
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"join": func(t *rapid.T) {
+				m := &joined{member: new(Member), reactor: reactor.Draw(t, "reactor"), channel: channel.Draw(t, "channel")}
+				if !b.wishes[m.channel] {
+					confirmed[m.channel] = false
+				}
+				b.locals[m.reactor].Join(nil, m.member, m.channel)
+				m.atOnce = m.member.Ready()
+				m.early = confirmed[m.channel]
+				if m.atOnce != m.early {
+					t.Fatalf("ready at once: %v, want %v", m.atOnce, m.early)
+				}
+				members = append(members, m)
+			},
+			"leave": func(t *rapid.T) {
+				if len(members) == 0 {
+					t.Skip("nobody is there")
+				}
+				i := rapid.IntRange(0, len(members)-1).Draw(t, "member")
+				m := members[i]
+				b.locals[m.reactor].Leave(m.member)
+				b.locals[m.reactor].Leave(m.member) // twice is once
+				members = append(members[:i], members[i+1:]...)
+			},
+			"confirm":   func(t *rapid.T) { confirm(channel.Draw(t, "channel")) },
+			"interrupt": func(*rapid.T) { b.Interrupted(errors.New("test")); clear(confirmed) },
+			"turn":      func(t *rapid.T) { b.turn(reactor.Draw(t, "reactor")) },
+			"": func(t *rapid.T) {
+				want := wishes{}
+				for _, m := range members {
+					want[m.channel] = true
+					if m.member.Ready() && !m.early {
+						t.Fatalf("a member of %s is ready, but Redis has not confirmed", m.channel)
+					}
+					told := b.told[m.member]
+					if told > 1 || (told == 1) != (m.member.Ready() && !m.atOnce) {
+						t.Fatalf("a member was told %d times, ready %v, at once %v", told, m.member.Ready(), m.atOnce)
+					}
+				}
+				if fmt.Sprint(want) != fmt.Sprint(b.wishes) {
+					t.Fatalf("Redis is asked for %v, members want %v", b.wishes, want)
+				}
+				if s := b.Stats(); s.Subscriptions != int64(len(members)) || s.Channels != int64(len(want)) {
+					t.Fatalf("stats %+v with %d members of %d channels", s, len(members), len(want))
+				}
+			},
+		})
+		for _, name := range []string{"a", "b", "c"} {
+			confirm(name)
+		}
+		b.turn(0)
+		b.turn(1)
+		for _, m := range members {
+			if !m.member.Ready() {
+				t.Fatalf("a member of %s was never told", m.channel)
+			}
+		}
+	})
+}
+
+func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
+	b := newBench()
+	var m [3]Member
+	b.locals[1].Join(nil, &m[0], "news")
+	b.Deliver([]byte("news"), []byte("hello"))
+	if len(b.boxes[0].events) != 0 || len(b.boxes[1].events) != 1 {
+		t.Fatalf("%d and %d events, want 0 and 1", len(b.boxes[0].events), len(b.boxes[1].events))
+	}
+	got := b.boxes[1].events[0].(*publication).frame
+	if want := codec.AppendFrame(nil, codec.OpText, []byte("hello")); !bytes.Equal(got, want) {
+		t.Errorf("frame % x, want % x", got, want)
+	}
+	b.Deliver([]byte("other"), []byte("hello"))
+	b.boxes[1].full = true
+	b.Deliver([]byte("news"), []byte("hello"))
+	if s := b.Stats(); s.Delivered != 2 || s.Unwanted != 1 || s.Lost != 1 {
+		t.Errorf("stats %+v", s)
+	}
+}
+
+func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
+	b := newBench()
+	var m Member
+	b.locals[0].Join(nil, &m, "news")
+	channel, payload := []byte("news"), []byte("hello")
+	b.Deliver(channel, payload)
+	copy(channel, "xxxx")
+	copy(payload, "xxxxx")
+	if p := b.boxes[0].events[0].(*publication); p.channel.name != "news" || !bytes.HasSuffix(p.frame, []byte("hello")) {
+		t.Errorf("delivered %q %q", p.channel.name, p.frame)
+	}
+	direct := []byte(ConnName("n1", 1) + ":7 hello")
+	b.Deliver([]byte(DirectChannel("n1")), direct)
+	clear(direct)
+	if d := b.boxes[0].events[1].(*Direct); d.Conn != "n1.1" || d.Call != "7" || string(d.Payload) != "hello" {
+		t.Errorf("delivered %+v", d)
+	}
+}
+
+func TestDeliverAllocations(t *testing.T) {
+	b := newBench()
+	var m Member
+	b.locals[0].Join(nil, &m, "news")
+	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
+	b.boxes[0].events = make([]any, 0, 2000)
+	got := testing.AllocsPerRun(1000, func() { b.Deliver(channel, payload) })
+	if got > 2 { // the frame, and the event that carries it: per message and node, whatever the number of subscribers
+		t.Errorf("%v allocations, want 2", got)
+	}
+}
+
+func TestRuns(t *testing.T) {
+	a, b := &Channel{name: "a"}, &Channel{name: "b"}
+	frame := func(c *Channel, size int) *publication {
+		return &publication{channel: c, frame: bytes.Repeat([]byte(c.name), size)}
+	}
+	for _, row := range []struct {
+		name  string
+		queue []*publication
+		n     int
+		size  int
+	}{
+		{"one", []*publication{frame(a, 3)}, 1, 3},
+		{"a run", []*publication{frame(a, 3), frame(a, 4), frame(b, 1)}, 2, 7},
+		{"another channel ends it", []*publication{frame(a, 3), frame(b, 1), frame(a, 4)}, 1, 3},
+		{"a full chunk ends it", []*publication{frame(a, chunkSize-1), frame(a, 1), frame(a, 1)}, 2, chunkSize},
+		{"one that is bigger than a chunk", []*publication{frame(a, 2*chunkSize), frame(a, 1)}, 1, 2 * chunkSize},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			n, size := run(row.queue)
+			if n != row.n || size != row.size {
+				t.Fatalf("run of %d, %d bytes; want %d, %d", n, size, row.n, row.size)
+			}
+			var want []byte
+			for _, p := range row.queue[:n] {
+				want = append(want, p.frame...)
+			}
+			if got := join(row.queue[:n], size); !bytes.Equal(got, want) {
+				t.Error("the chunk is not the frames put together")
+			}
+		})
+	}
+}
+
+func TestConnNames(t *testing.T) {
+	for _, id := range []loop.ConnID{0, 1, 1<<32 | 7, ^loop.ConnID(0)} {
+		if got, ok := ParseConn("n1", ConnName("n1", id)); !ok || got != id {
+			t.Errorf("%d came back as %d, %v", id, got, ok)
+		}
+	}
+	for _, bad := range []string{"", "n1", "n1.", "n1.-1", "n1.+1", "n1.01", "n1.Z", "n1.1 ", "n2.1", "xn1.1", "n1.zzzzzzzzzzzzzz", "n1.1.1"} {
+		if id, ok := ParseConn("n1", bad); ok {
+			t.Errorf("%q was taken for connection %d", bad, id)
+		}
+	}
+}
+
+func BenchmarkDeliver(b *testing.B) {
+	bench := newBench()
+	var m Member
+	bench.locals[0].Join(nil, &m, "news")
+	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
+	b.ReportAllocs()
+	for b.Loop() {
+		bench.Deliver(channel, payload)
+		bench.boxes[0].events = bench.boxes[0].events[:0]
+	}
+}
