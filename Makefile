@@ -17,7 +17,7 @@ P    ?= ./...
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
 
 # Inputs, not seconds, per fuzz target in `make test`: the same work on a slow machine and on a fast one.
-FUZZ_SMOKE ?= 20000x
+FUZZ_SMOKE ?= 30000x
 
 # step prints what is about to run, so that a long silence has a name.
 step = printf '\n== %s\n' "$(1)"
@@ -31,7 +31,7 @@ run: build ## build and start with --dev on the embedded broker; more flags: ARG
 	@bin/sluice --dev $(ARGS)
 
 build: ## build bin/sluice
-	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-X main.version=$(VERSION)" -o bin/sluice ./gateway
+	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sluice ./gateway
 
 test: deps check unit invariants fuzz-smoke ## install what the tests need, then run all checks and tests
 	@$(call step,all passed)
@@ -43,7 +43,7 @@ check: fmt vet lint ## gofmt, go vet, linters
 
 fmt:
 	@$(call step,gofmt)
-	@files=$$(git ls-files --cached --others --exclude-standard '*.go' | xargs -r ls -d 2>/dev/null | xargs -r gofmt -l); \
+	@files=$$(gofmt -l .); \
 	if [ -n "$$files" ]; then printf 'gofmt would change these; run gofmt -w on them:\n%s\n' "$$files"; exit 1; fi
 
 vet:
@@ -52,7 +52,8 @@ vet:
 	@go vet -tags invariants ./...
 
 lint: ## the linters of .golangci.yml; the first run builds them, a minute or two
-	@$(call step,golangci-lint)
+	@$(call step,golangci-lint: built first if this machine has not yet)
+	@log=$$($(GOLANGCI) version 2>&1) || { printf '%s\n' "$$log"; exit 1; }
 	@$(GOLANGCI) run ./...
 
 unit: ## all tests under the race detector

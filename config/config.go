@@ -18,11 +18,11 @@ type Config struct {
 	Redis  string `yaml:"redis" help:"The broker: redis://[user:password@]host:port[/db], rediss:// for TLS, or embedded://host:port for an in-process one that is this node's alone and not persistent"`
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
 
-	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, any Origin on loopback, and serves /echo"`
+	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, pages of any loopback origin, and serves /echo"`
 	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token"`
 	Echo      bool `yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
 
-	Origins   []string `yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it"`
+	Origins   []string `yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it; empty lets any page in, or with dev only those of this machine"`
 	Protocols []string `yaml:"protocols" help:"Subprotocols that may be answered to a client that offers some; * answers the first one offered"`
 	Reactors  int      `yaml:"reactors" range:"0..256" help:"Event loops that own the connections; 0 means one per CPU"`
 
