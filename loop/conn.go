@@ -85,8 +85,7 @@ func (c *Conn) Open() bool { return c.state == open }
 // receive takes all bytes that the socket had. They are gnet's one read
 // buffer, or bytes held back: dead when receive returns.
 func (c *Conn) receive(b []byte) {
-	c.seen = c.r.wheel.now
-	c.marks &^= markPinged
+	c.alive()
 	if c.hello != nil && c.state >= open { // what was held back comes before what the socket has now
 		held := c.hello.held
 		c.hello = nil
@@ -95,6 +94,17 @@ func (c *Conn) receive(b []byte) {
 	c.consume(b)
 	if c.state == open {
 		c.timeMessage()
+	}
+}
+
+// alive notes a sign of life, which is also the answer to a ping.
+func (c *Conn) alive() {
+	c.seen = c.r.wheel.now
+	if c.marks.has(markPinged) {
+		c.marks &^= markPinged
+		if c.state == open {
+			c.r.waitForSilence(c, c.r.opts.PingInterval)
+		}
 	}
 }
 

@@ -82,7 +82,7 @@ func TestHEADHasNoBody(t *testing.T) {
 
 func TestHandshakeDeadline(t *testing.T) {
 	var told ends
-	n := start(t, Options{HandshakeTimeout: 200 * time.Millisecond}, &script{
+	n := start(t, Options{HandshakeTimeout: 200 * time.Millisecond, CloseTimeout: 300 * time.Millisecond}, &script{
 		request: func(*Conn, *codec.Request) {},
 		closed:  told.add,
 	})

@@ -328,7 +328,7 @@ func (r *Reactor) heartbeat(c *Conn) {
 	// spoke just before its deadline would wait for nearly two intervals.
 	silent := time.Duration(r.wheel.now-c.seen) * tickLength
 	if rest := r.opts.PingInterval - silent; rest > r.opts.PingInterval/2 {
-		r.wait(c, rest-time.Duration(r.random.Int64N(int64(r.opts.PingInterval/10)+1)))
+		r.waitForSilence(c, rest)
 		return
 	}
 	c.marks |= markPinged
@@ -337,6 +337,12 @@ func (r *Reactor) heartbeat(c *Conn) {
 		c.flushSoon()
 		r.wait(c, r.opts.PingTimeout)
 	}
+}
+
+// waitForSilence sets c's next heartbeat after at most d, a little less so that
+// clients do not march in step.
+func (r *Reactor) waitForSilence(c *Conn, d time.Duration) {
+	r.wait(c, d-time.Duration(r.random.Int64N(int64(r.opts.PingInterval/10)+1)))
 }
 
 // wait sets c's next heartbeat, earlier where a message must be complete then.

@@ -313,8 +313,8 @@ func (c *Conn) block() {
 
 // writable is the watcher's answer. A client that takes bytes is alive.
 func (c *Conn) writable() {
-	c.marks &^= markBlocked | markPinged
-	c.seen = c.r.wheel.now
+	c.marks &^= markBlocked
+	c.alive()
 	c.flushSoon()
 }
 
