@@ -21,8 +21,8 @@ const (
 	toldNothing       toldState = iota // not subscribed
 	toldSubscribe                      // SUBSCRIBE in flight
 	toldUnsubscribe                    // UNSUBSCRIBE in flight
-	isSubscribed                       // confirmed
-	refusedSubscribed                  // Redis answered SUBSCRIBE with an error
+	isSubscribed                       // confirmed; or perhaps so, after an error
+	refusedSubscribed                  // Redis answered SUBSCRIBE with an error; an earlier one may hold
 )
 
 // wishes is the set of channels that this node wants, and the queue of those
@@ -89,9 +89,9 @@ func (w *wishes) put(name string, old, now wish) {
 		w.queue = append(w.queue, queued{name, time.Now()})
 	}
 	w.wished += count(now.want) - count(old.want)
-	w.confirmed += count(now.want && now.told == isSubscribed) - count(old.want && old.told == isSubscribed)
+	w.confirmed += count(now.confirmed()) - count(old.confirmed())
 	w.refused += count(now.want && now.told == refusedSubscribed) - count(old.want && old.told == refusedSubscribed)
-	if !now.want && !now.queued && (now.told == toldNothing || now.told == refusedSubscribed) {
+	if !now.want && !now.queued && now.told == toldNothing {
 		delete(w.set, name)
 		return
 	}
@@ -114,9 +114,14 @@ func (i wish) due() bool {
 	case isSubscribed:
 		return !i.want || i.announce
 	case refusedSubscribed:
-		return i.want && i.announce
+		return !i.want || i.announce
 	}
 	return false
+}
+
+// confirmed says whether messages arrive for a wish that stands.
+func (i wish) confirmed() bool {
+	return i.want && !i.announce && i.told == isSubscribed
 }
 
 // restart forgets what Redis was told, because the connection is a new one,
@@ -212,12 +217,14 @@ func (w *wishes) unsubscribed(name string) {
 }
 
 // retry queues names again whose SUBSCRIBE was refused together with others.
+// Any of them may be subscribed from before, so a withdrawn one is
+// unsubscribed.
 func (w *wishes) retry(names []string) {
 	w.mu.Lock()
 	for _, name := range names {
 		old := w.set[name]
 		now := old
-		now.told = toldNothing
+		now.told, now.announce = isSubscribed, old.want
 		w.put(name, old, now)
 	}
 	w.mu.Unlock()
@@ -244,7 +251,7 @@ func (w *wishes) retryRefused(limit int) {
 	for name, old := range w.set {
 		if old.want && old.told == refusedSubscribed && !old.queued {
 			now := old
-			now.told, now.announce = toldNothing, true
+			now.told, now.announce = isSubscribed, true
 			w.put(name, old, now)
 			if limit--; limit <= 0 {
 				return

@@ -115,10 +115,14 @@ func (s *session) pingSent() time.Time {
 }
 
 // deadlines returns when the session is dead if nothing changes: silence is
-// the end of waiting for any byte after a PING, stall that of waiting for the
-// answer to the oldest command. Zero: nothing is awaited.
+// the end of waiting for any byte while a PING is unanswered (at login, for
+// its answer), stall that of waiting for the answer to the oldest command.
+// Zero: nothing is awaited.
 func (s *session) deadlines() (silence, stall time.Time) {
-	if sent := s.pingSent(); !sent.IsZero() && s.born.Add(time.Duration(s.lastRead.Load())).Before(sent) {
+	if sent := s.pingSent(); !sent.IsZero() {
+		if last := s.born.Add(time.Duration(s.lastRead.Load())); s.up.Load() && last.After(sent) {
+			sent = last
+		}
 		silence = sent.Add(s.r.opts.PongTimeout)
 	}
 	s.mu.Lock()

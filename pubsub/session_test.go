@@ -1,0 +1,438 @@
+package pubsub
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// silentFrom answers politely but for PINGs from the nth on (0 is the first).
+func silentFrom(n int) func([]string) string {
+	pings := 0
+	return func(command []string) string {
+		if command[0] == "PING" {
+			if pings++; pings > n {
+				return ""
+			}
+		}
+		return polite(command)
+	}
+}
+
+func TestSilenceIsNoticed(t *testing.T) {
+	onStage(t, Options{}, silentFrom(1), func(s *stage) {
+		s.Subscribe("a")
+		synctest.Wait()
+		s.heard("subscribed a")
+		s.ready("")
+		s.after(5*time.Second + 2*time.Second + time.Millisecond) // PingEvery, ReadyLag
+		s.ready("has not answered a PING")
+		s.heard("")
+		s.after(time.Second)
+		s.heard("interrupted")
+		s.lostOnce("has sent nothing for 3s after a PING")
+		s.ready("not connected")
+		if st := s.Stats(); st.Connected || st.Losses != 1 || st.Connects != 1 || !strings.Contains(st.LastError, "nothing") {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestSilenceAtLogin(t *testing.T) {
+	onStage(t, Options{}, silentFrom(0), func(s *stage) {
+		s.ready("not connected to Redis at fake:6379 yet")
+		s.after(3 * time.Second)
+		s.lostOnce("has sent nothing for 3s")
+		s.heard("") // nothing was subscribed, so nothing is interrupted
+		if st := s.Stats(); st.FailedDial != 1 || st.Losses != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestMissingPongWhileMessagesFlow(t *testing.T) {
+	onStage(t, Options{}, silentFrom(1), func(s *stage) {
+		for range 14 { // PINGs at 5 s; ReplyTimeout is 10 s
+			s.after(time.Second)
+			s.fake.push(message("sluice:a", "x"))
+		}
+		if lost, _ := s.losses(); len(lost) != 0 {
+			t.Fatalf("lost: %q", lost)
+		}
+		s.after(time.Second)
+		s.lostOnce("has not answered PING for 10s")
+	})
+}
+
+func TestPings(t *testing.T) {
+	onStage(t, Options{}, polite, func(s *stage) {
+		s.after(time.Minute)
+		if lost, _ := s.losses(); len(s.fake.sent("PING")) != 13 || len(lost) != 0 {
+			t.Errorf("%d PINGs in a minute; lost: %q", len(s.fake.sent("PING")), lost)
+		}
+		s.ready("")
+	})
+}
+
+// A Redis that stopped reading: the write blocks.
+func TestBlockedWrite(t *testing.T) {
+	var blocked chan struct{}
+	onStage(t, Options{}, func(command []string) string {
+		if command[0] == "SUBSCRIBE" {
+			<-blocked
+		}
+		return polite(command)
+	}, func(s *stage) {
+		blocked = make(chan struct{}) // made inside the bubble
+		s.Subscribe("a")
+		synctest.Wait()
+		s.Subscribe("b")
+		s.after(6 * time.Second)
+		s.lostOnce("writing to Redis")
+		close(blocked)
+	})
+}
+
+func TestLoginIsRefused(t *testing.T) {
+	for _, c := range []struct{ url, command, answer, want string }{
+		{"redis://me:wrong@fake", "AUTH", "-WRONGPASS invalid username-password pair\r\n", "refuses the login: WRONGPASS invalid username-password pair; check user and password"},
+		{"redis://fake", "PING", "-NOAUTH Authentication required.\r\n", "wants a password: NOAUTH"},
+		{"redis://fake", "PING", "-LOADING Redis is loading the dataset in memory\r\n", "answers PING with: LOADING"},
+		{"redis://fake", "PING", "+OK\r\n", `not the Redis protocol: "OK" answers PING`},
+		{"redis://fake", "PING", "HTTP/1.1 400 Bad Request\r\n", `a reply cannot start with "HTTP/1.1 400`},
+		{"redis://fake", "PING", "+PONG\r\n+PONG\r\n", "an answer"},
+		{"redis://fake", "PING", "+PONG\r\n-ERR max number of clients reached\r\n", "says: ERR max number"},
+	} {
+		t.Run(c.want, func(t *testing.T) {
+			onStage(t, Options{URL: c.url}, func(command []string) string {
+				if command[0] == c.command {
+					return c.answer
+				}
+				return polite(command)
+			}, func(s *stage) {
+				s.lostOnce(c.want)
+				s.ready(c.want)
+				lost, _ := s.losses()
+				for _, text := range lost {
+					if strings.Contains(text, "wrong") {
+						t.Errorf("the password is in the error: %s", text)
+					}
+				}
+			})
+		})
+	}
+}
+
+func TestLoginCommands(t *testing.T) {
+	for _, c := range []struct{ url, want string }{
+		{"redis://fake", "[CLIENT SETNAME sluice-sub] [PING]"},
+		{"redis://:pw@fake", "[AUTH pw] [CLIENT SETNAME sluice-sub] [PING]"},
+		{"redis://me:p%2Fw@fake/3", "[AUTH me p/w] [CLIENT SETNAME sluice-sub] [PING]"},
+	} {
+		onStage(t, Options{URL: c.url}, func(command []string) string {
+			if command[0] == "CLIENT" {
+				return "-NOPERM this user has no permissions to run the 'client|setname' command\r\n" // decoration only
+			}
+			return polite(command)
+		}, func(s *stage) {
+			if got := strings.Trim(fmt.Sprint(s.fake.commands), "[]"); "["+got+"]" != c.want {
+				t.Errorf("%s: [%s], want %s", c.url, got, c.want)
+			}
+			s.ready("")
+		})
+	}
+}
+
+func TestReconnects(t *testing.T) {
+	var restored []int
+	o := Options{Events: Events{Restored: func(n int, _ time.Duration) { restored = append(restored, n) }}}
+	onStage(t, o, polite, func(s *stage) {
+		s.Subscribe("a")
+		s.Subscribe("b")
+		s.Subscribe("c")
+		s.after(10 * time.Second)
+		s.heard("subscribed a, subscribed b, subscribed c")
+		s.fake.setDown(errors.New("connection refused"))
+		s.fake.hangUp()
+		s.after(time.Minute)
+		s.heard("interrupted")
+		lost, waits := s.losses()
+		if n := len(lost); n < 15 || n > 40 {
+			t.Errorf("%d attempts in a minute", n)
+		}
+		for i, d := range waits {
+			if i == 0 && d > quickRetry || i > 0 && (d < firstRetry/2 || d > longestWait) {
+				t.Errorf("wait %d: %v", i, d)
+			}
+		}
+		s.ready("not connected to Redis: pubsub: connecting to Redis at fake:6379: connection refused")
+		s.Unsubscribe("b")
+		s.Subscribe("d")
+		s.fake.setDown(nil)
+		s.after(longestWait)
+		heard := strings.Split(s.tape.take(), ", ")
+		slices.Sort(heard)
+		if got := strings.Join(heard, ", "); got != "subscribed a, subscribed c, subscribed d" {
+			t.Errorf("after the reconnect: %s", got)
+		}
+		s.ready("")
+		if !slices.Equal(restored, []int{3}) { // there was nothing at the first connect
+			t.Errorf("restored %v", restored)
+		}
+		if st := s.Stats(); st.Wished != 3 || st.Confirmed != 3 || st.Pending != 0 || st.Connects != 2 || st.Losses != 1 {
+			t.Errorf("%+v", st)
+		}
+		// It has lived for more than a few seconds: the next loss is followed
+		// by a quick attempt again.
+		s.after(10 * time.Second)
+		s.fake.hangUp()
+		s.after(quickRetry)
+		s.ready("")
+	})
+}
+
+// A connection that breaks again and again right after login is not retried
+// in a tight loop.
+func TestShortLivedConnectionsBackOff(t *testing.T) {
+	onStage(t, Options{}, func(command []string) string {
+		if command[0] == "SUBSCRIBE" {
+			return "nonsense"
+		}
+		return polite(command)
+	}, func(s *stage) {
+		s.Subscribe("a")
+		s.after(time.Minute)
+		if n := len(s.fake.dialed()); n < 10 || n > 40 {
+			t.Errorf("%d connections in a minute", n)
+		}
+	})
+}
+
+func TestWishesAreCoalesced(t *testing.T) {
+	onStage(t, Options{}, polite, func(s *stage) {
+		s.after(time.Second)
+		began := time.Now()
+		s.Subscribe("first")
+		synctest.Wait()
+		if got := len(s.fake.sent("SUBSCRIBE")); got != 1 || time.Since(began) != 0 {
+			t.Errorf("%d SUBSCRIBE after %v; the first wish goes at once", got, time.Since(began))
+		}
+		for i := range 500 {
+			s.Subscribe(fmt.Sprint(i))
+		}
+		s.Unsubscribe("first")
+		synctest.Wait()
+		s.after(2 * time.Millisecond)
+		if subs, unsubs := s.fake.sent("SUBSCRIBE"), s.fake.sent("UNSUBSCRIBE"); len(subs) != 2 || len(subs[1]) != 501 || len(unsubs) != 1 {
+			t.Errorf("%d SUBSCRIBE and %d UNSUBSCRIBE", len(subs), len(unsubs))
+		}
+	})
+}
+
+func TestChunks(t *testing.T) {
+	const names, room = 5000, 100_000
+	var let atomic.Bool
+	onStage(t, Options{ChunkBytes: room}, func(command []string) string {
+		if !let.Load() && command[0] == "SUBSCRIBE" {
+			return ""
+		}
+		return polite(command)
+	}, func(s *stage) {
+		for i := range names {
+			s.Subscribe(fmt.Sprintf("%0200d", i))
+		}
+		s.after(100 * time.Millisecond)
+		commands := s.fake.sent("SUBSCRIBE")
+		outstanding := 0
+		for _, c := range commands {
+			if len(c) > 1001 {
+				t.Errorf("%d names in one SUBSCRIBE", len(c)-1)
+			}
+			outstanding += len(polite(c))
+		}
+		if outstanding < room/2 || outstanding > room+1000 {
+			t.Errorf("%d bytes of confirmations are outstanding, %d are allowed", outstanding, room)
+		}
+		s.after(3 * time.Second)
+		s.ready("5000 subscriptions wait for Redis' confirmation")
+		let.Store(true)
+		for _, c := range commands {
+			s.fake.push(polite(c))
+		}
+		s.after(100 * time.Millisecond)
+		s.ready("")
+		if st := s.Stats(); st.Confirmed != names || st.Pending != 0 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestStrangeConfirmations(t *testing.T) {
+	for _, answer := range []string{
+		confirmation("subscribe", "sluice:b", 1),
+		confirmation("subscribe", "other:a", 1),
+		confirmation("unsubscribe", "sluice:a", 1),
+		"+PONG\r\n", "+OK\r\n",
+	} {
+		var polished atomic.Bool
+		onStage(t, Options{}, func(command []string) string {
+			if command[0] == "SUBSCRIBE" && polished.CompareAndSwap(false, true) {
+				return answer
+			}
+			return polite(command)
+		}, func(s *stage) {
+			s.Subscribe("a")
+			synctest.Wait()
+			s.lostOnce("not the Redis protocol")
+			s.heard("interrupted")
+			s.after(time.Second)
+			s.heard("subscribed a")
+		})
+	}
+}
+
+// One channel that the ACL forbids fails the SUBSCRIBE of all; the others must
+// not suffer.
+func TestForbiddenChannels(t *testing.T) {
+	var allowed atomic.Bool
+	forbidden := map[string]bool{"sluice:17": true, "sluice:500": true, "sluice:501": true}
+	var refused []string
+	o := Options{Events: Events{Refused: func(channel string, _ error) { refused = append(refused, channel) }}}
+	onStage(t, o, func(command []string) string {
+		for _, name := range command[1:] {
+			if command[0] == "SUBSCRIBE" && forbidden[name] && !allowed.Load() {
+				return "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n"
+			}
+		}
+		return polite(command)
+	}, func(s *stage) {
+		for i := range 1000 {
+			s.Subscribe(fmt.Sprint(i))
+		}
+		s.after(time.Second)
+		slices.Sort(refused)
+		if got := fmt.Sprint(refused); got != "[17 500 501]" {
+			t.Errorf("refused: %s", got)
+		}
+		lost, _ := s.losses()
+		if st := s.Stats(); st.Confirmed != 997 || st.Refused != 3 || st.Pending != 0 || len(lost) != 0 {
+			t.Errorf("%+v, lost %q", st, lost)
+		}
+		if n := len(s.fake.sent("SUBSCRIBE")); n > 100 {
+			t.Errorf("%d SUBSCRIBE for that", n)
+		}
+		s.ready("allow the user +subscribe and the channels &sluice:*")
+		s.Unsubscribe("500")
+		s.after(time.Millisecond * 10)
+		if st := s.Stats(); st.Refused != 2 {
+			t.Errorf("%+v", st)
+		}
+		allowed.Store(true)
+		s.tape.take()
+		s.after(15 * time.Second) // RefusedRetry is 10 s
+		s.ready("")
+		if got := s.tape.take(); got != "subscribed 17, subscribed 501" && got != "subscribed 501, subscribed 17" {
+			t.Errorf("after the permission came: %q", got)
+		}
+	})
+}
+
+func TestForbiddenUnsubscribe(t *testing.T) {
+	onStage(t, Options{}, func(command []string) string {
+		if command[0] == "UNSUBSCRIBE" {
+			return "-NOPERM this user has no permissions to run the 'unsubscribe' command\r\n"
+		}
+		return polite(command)
+	}, func(s *stage) {
+		s.Subscribe("a")
+		synctest.Wait()
+		s.Unsubscribe("a")
+		s.after(2 * time.Millisecond)
+		s.lostOnce("allow the user +unsubscribe")
+	})
+}
+
+// While Subscribed runs, no UNSUBSCRIBE leaves, so what it says stays true.
+func TestNoUnsubscribeWhileAnnouncing(t *testing.T) {
+	onStage(t, Options{}, polite, func(s *stage) {
+		s.tape.subscribed = func(string) {
+			s.tape.subscribed = nil
+			s.Unsubscribe("a")
+			if s.Redis.state.session.turn.TryLock() { // state is set before the loop starts
+				t.Error("the writer could send while Subscribed runs")
+			}
+			s.Subscribe("a")
+		}
+		s.Subscribe("a")
+		s.after(time.Second)
+		s.heard("subscribed a, subscribed a")
+		if n := len(s.fake.sent("UNSUBSCRIBE")); n != 0 {
+			t.Errorf("%d UNSUBSCRIBE, though the wish was renewed in time", n)
+		}
+	})
+}
+
+func TestStrayMessages(t *testing.T) {
+	var events []string
+	o := Options{MaxMessage: 10, Events: Events{
+		Oversize:   func(channel string, n int64) { events = append(events, fmt.Sprint("oversize ", channel, " ", n)) },
+		Unexpected: func(channel string) { events = append(events, "unexpected "+channel) },
+	}}
+	onStage(t, o, polite, func(s *stage) {
+		s.fake.push(message("sluice:a", "0123456789") + message("sluice:a", "0123456789x") + message("other:a", "x") +
+			message("sluice", "x") + message("sluice:a", "after"))
+		synctest.Wait()
+		s.heard("message a 0123456789, message a after")
+		if got := fmt.Sprint(events); got != "[oversize a 11 unexpected other:a unexpected sluice]" {
+			t.Error(got)
+		}
+		if st := s.Stats(); st.Messages != 2 || st.Bytes != 15 || st.Oversize != 1 || st.OversizeBytes != 11 {
+			t.Errorf("%+v", st)
+		}
+	})
+}
+
+func TestRunEndsAtOnce(t *testing.T) {
+	t.Run("while it waits to dial", func(t *testing.T) {
+		onStage(t, Options{}, polite, func(s *stage) {
+			s.fake.setDown(errors.New("no route to host"))
+			s.fake.hangUp()
+			s.after(20 * time.Second)
+			s.stop()
+		})
+	})
+	t.Run("while Redis is silent", func(t *testing.T) {
+		onStage(t, Options{}, silentFrom(1), func(s *stage) {
+			s.after(6 * time.Second)
+			s.stop()
+			s.heard("")
+		})
+	})
+	t.Run("by Close", func(t *testing.T) {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeRedis{answer: polite}
+			b, err := Open(Options{URL: "redis://fake", dial: f.dial})
+			if err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan error)
+			go func() { done <- b.Run(t.Context(), &tape{}) }()
+			synctest.Wait()
+			if err := b.Close(); err != nil {
+				t.Error(err)
+			}
+			if err := <-done; !errors.Is(err, ErrClosed) {
+				t.Errorf("Run: %v", err)
+			}
+			if err := b.Ready(); !errors.Is(err, ErrClosed) {
+				t.Errorf("Ready: %v", err)
+			}
+			f.running.Wait()
+		})
+	})
+}

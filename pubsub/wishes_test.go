@@ -1,0 +1,217 @@
+package pubsub
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"pgregory.net/rapid"
+)
+
+// wishesModel drives wishes as a session does, against a model of Redis: the
+// commands in flight, and what Redis would hold after those it has processed.
+type wishesModel struct {
+	w      *wishes
+	wanted map[string]bool // the wishes that stand
+	owed   map[string]bool // Subscribe was called and not announced since
+	flight []flight        // sent, not answered; oldest first
+	redis  map[string]bool // subscribed, after the answered commands
+}
+
+type flight struct {
+	name string
+	sub  bool
+}
+
+func (m *wishesModel) inFlight(name string) (subs, unsubs int) {
+	for _, f := range m.flight {
+		if f.name == name {
+			subs += count(f.sub)
+			unsubs += count(!f.sub)
+		}
+	}
+	return subs, unsubs
+}
+
+func (m *wishesModel) flush(t *rapid.T, limit, room int) {
+	sub, unsub, since := m.w.take(limit, room, 7)
+	if len(sub)+len(unsub) > limit {
+		t.Fatalf("took %d + %d names, at most %d are allowed", len(sub), len(unsub), limit)
+	}
+	if (len(sub)+len(unsub) > 0) == since.IsZero() {
+		t.Fatalf("took %d + %d names, queued at %v", len(sub), len(unsub), since)
+	}
+	for _, name := range unsub {
+		m.flight = append(m.flight, flight{name, false})
+	}
+	for _, name := range sub {
+		m.flight = append(m.flight, flight{name, true})
+	}
+	for _, name := range append(sub, unsub...) {
+		if s, u := m.inFlight(name); s+u > 1 {
+			t.Fatalf("%d SUBSCRIBE and %d UNSUBSCRIBE of %q in flight", s, u, name)
+		}
+	}
+}
+
+func (m *wishesModel) answer(t *rapid.T) {
+	if len(m.flight) == 0 {
+		return
+	}
+	f := m.flight[0]
+	m.flight = m.flight[1:]
+	if !f.sub {
+		delete(m.redis, f.name)
+		m.w.unsubscribed(f.name)
+		return
+	}
+	m.redis[f.name] = true
+	if announced := m.w.subscribed(f.name); announced != m.wanted[f.name] {
+		t.Fatalf("announced %q: %v, wished for: %v", f.name, announced, m.wanted[f.name])
+	}
+	if _, unsubs := m.inFlight(f.name); unsubs > 0 {
+		t.Fatalf("an UNSUBSCRIBE of %q is in flight while it is announced", f.name)
+	}
+	delete(m.owed, f.name)
+}
+
+func (m *wishesModel) settle(t *rapid.T) {
+	for m.flush(t, 1000, 1<<20); len(m.flight) > 0; {
+		m.answer(t)
+		m.flush(t, 1000, 1<<20)
+	}
+	if !maps.Equal(m.redis, m.wanted) {
+		t.Fatalf("Redis has %v, wished for is %v", m.redis, m.wanted)
+	}
+	for name := range m.owed {
+		t.Fatalf("%q was wished for and never announced", name)
+	}
+	if len(m.w.set) != len(m.wanted) || m.w.wished != len(m.wanted) || m.w.confirmed != len(m.wanted) || m.w.refused != 0 {
+		t.Fatalf("%d known, %d wished, %d confirmed, %d refused; want %d",
+			len(m.w.set), m.w.wished, m.w.confirmed, m.w.refused, len(m.wanted))
+	}
+	if c := m.w.count(); c.queued != 0 || !c.oldest.IsZero() {
+		t.Fatalf("%d still queued, since %v", c.queued, c.oldest)
+	}
+}
+
+func TestWishesAgainstModel(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		m := &wishesModel{w: newWishes(), wanted: map[string]bool{}, owed: map[string]bool{}, redis: map[string]bool{}}
+		name := rapid.Map(rapid.IntRange(0, 4), func(i int) string { return fmt.Sprint("c", i) })
+		t.Repeat(map[string]func(*rapid.T){
+			"subscribe": func(t *rapid.T) {
+				n := name.Draw(t, "name")
+				m.w.want(n)
+				m.wanted[n], m.owed[n] = true, true
+			},
+			"unsubscribe": func(t *rapid.T) {
+				n := name.Draw(t, "name")
+				m.w.drop(n)
+				delete(m.wanted, n)
+				delete(m.owed, n)
+			},
+			"flush": func(t *rapid.T) {
+				m.flush(t, rapid.IntRange(1, 4).Draw(t, "limit"), rapid.IntRange(1, 200).Draw(t, "room"))
+			},
+			"answer": m.answer,
+			"settle": m.settle,
+			"reconnect": func(t *rapid.T) {
+				m.flight = nil
+				clear(m.redis)
+				for n := range m.wanted {
+					m.owed[n] = true
+				}
+				if n := m.w.restart(); n != len(m.wanted) {
+					t.Fatalf("%d names to restore, want %d", n, len(m.wanted))
+				}
+			},
+			"a SUBSCRIBE fails with others": func(t *rapid.T) {
+				if len(m.flight) > 0 && m.flight[0].sub {
+					m.w.retry([]string{m.flight[0].name})
+					m.flight = m.flight[1:]
+				}
+			},
+			"a SUBSCRIBE is refused, and the user is allowed to later": func(t *rapid.T) {
+				if len(m.flight) == 0 || !m.flight[0].sub {
+					return
+				}
+				n := m.flight[0].name
+				m.flight = m.flight[1:]
+				m.w.refuse(n, fmt.Errorf("NOPERM"))
+				delete(m.redis, n)
+				if m.w.set[n].told == refusedSubscribed && m.w.count().refused == 0 && m.wanted[n] {
+					t.Fatalf("%q is refused and not counted", n)
+				}
+				m.w.retryRefused(100)
+				if m.wanted[n] {
+					m.owed[n] = true
+				}
+			},
+		})
+		m.settle(t)
+		for n := range maps.Clone(m.wanted) {
+			m.w.drop(n)
+			delete(m.wanted, n)
+		}
+		m.settle(t)
+	})
+}
+
+func TestWishesQueueIsTrimmed(t *testing.T) {
+	w := newWishes()
+	for i := range 100_000 {
+		w.want(fmt.Sprint(i))
+	}
+	for {
+		sub, _, _ := w.take(1000, 1<<20, 0)
+		if len(sub) == 0 {
+			break
+		}
+		for _, name := range sub {
+			w.subscribed(name)
+		}
+	}
+	if cap(w.queue) > 4096 {
+		t.Errorf("the empty queue still holds room for %d names", cap(w.queue))
+	}
+	if size := unsafe.Sizeof(wish{}); size > 4 {
+		t.Errorf("a wish takes %d bytes besides its name, want 4 at most", size)
+	}
+}
+
+func TestAppendCommand(t *testing.T) {
+	for _, c := range []struct {
+		word, prefix string
+		args         []string
+		want         string
+	}{
+		{"PING", "", nil, "*1\r\n$4\r\nPING\r\n"},
+		{"AUTH", "", []string{"me", ""}, "*3\r\n$4\r\nAUTH\r\n$2\r\nme\r\n$0\r\n\r\n"},
+		{"SUBSCRIBE", "s:", []string{"a", "ü"}, "*3\r\n$9\r\nSUBSCRIBE\r\n$3\r\ns:a\r\n$4\r\ns:ü\r\n"},
+	} {
+		if got := string(appendCommand(nil, c.word, c.prefix, c.args)); got != c.want {
+			t.Errorf("%s %q: %q, want %q", c.word, c.args, got, c.want)
+		}
+	}
+}
+
+func TestBackoff(t *testing.T) {
+	var longest []string
+	for failures := range 12 {
+		low, high := backoff(failures), backoff(failures)
+		for range 1000 {
+			d := backoff(failures)
+			low, high = min(low, d), max(high, d)
+		}
+		if low == high || low < quickRetry/2 || high > longestWait || failures > 0 && low < firstRetry/2 {
+			t.Errorf("after %d failures %v to %v", failures, low, high)
+		}
+		longest = append(longest, fmt.Sprint(high > longestWait*3/4))
+	}
+	if !slices.IsSorted(longest) || longest[11] != "true" {
+		t.Errorf("it does not grow to %v: %v", longestWait, longest)
+	}
+}
