@@ -51,7 +51,9 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
 	case <-ctx.Done():
 	}
 	err := stop(srv, abort)
-	<-ended // http.ErrServerClosed, since stop has closed ln
+	if broke := <-ended; !errors.Is(broke, http.ErrServerClosed) {
+		return errors.Join(err, broke)
+	}
 	return err
 }
 

@@ -50,7 +50,7 @@ func (cmd *fanoutCmd) Run(env *outside) error {
 		if out, err = newRedisPublisher(env.ctx, cmd.Redis, cmd.Prefix, cmd.Command); err != nil {
 			return err
 		}
-		defer out.close()
+		defer func() { _ = out.close() }() // all was published, or the run failed anyway
 	}
 	f := newFanout(cmd, r, out)
 	if err := r.start(fleet.Options{}, f.script); err != nil {

@@ -37,7 +37,7 @@ func newRedisPublisher(ctx context.Context, url, prefix, command string) (*redis
 	p := &redisPublisher{client: redis.NewClient(o), prefix: prefix, command: command}
 	if err := p.client.Ping(ctx).Err(); err != nil {
 		_ = p.close() // it never worked
-		return nil, fmt.Errorf("Redis at %s does not answer: %w", url, err)
+		return nil, fmt.Errorf("no answer from Redis at %s: %w", url, err)
 	}
 	return p, nil
 }

@@ -18,7 +18,7 @@ import (
 func TestYardstick(t *testing.T) {
 	cc, err := exec.LookPath("cc")
 	if err != nil {
-		t.Skip("the yardstick is written in C, and there is no cc here")
+		t.Fatal("the yardstick is written in C, and there is no cc here: run make deps")
 	}
 	bare := filepath.Join(t.TempDir(), "bare")
 	if out, err := exec.Command(cc, "-O1", "-Wall", "-Wextra", "-Werror", "-o", bare, "../yardstick/bare.c").CombinedOutput(); err != nil {

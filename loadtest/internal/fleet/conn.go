@@ -90,6 +90,7 @@ func (c *Conn) closed(payload []byte) {
 	case closing:
 		c.state = closed
 		c.w.count.CloseFrames++
+	case connecting, upgrading, closed, dead: // there are no frames then
 	}
 }
 

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"errors"
 	"net/netip"
 	"time"
 
@@ -155,6 +156,7 @@ func (w *Worker) expire(now int64) {
 			c.end("connect: no answer in time")
 		case upgrading:
 			c.end("handshake: no answer in time")
+		case open, closing, closed, dead: // it made it
 		}
 	}
 	for c := w.closeBy.next(now); c != nil; c = w.closeBy.next(now) {
@@ -163,6 +165,7 @@ func (w *Worker) expire(now int64) {
 			c.end("close: no close frame in time")
 		case closed:
 			c.end("close: the server did not close the connection in time")
+		case connecting, upgrading, open, dead: // not closing
 		}
 	}
 	for c := w.holdUntil.next(now); c != nil; c = w.holdUntil.next(now) {
@@ -174,7 +177,8 @@ func (w *Worker) expire(now int64) {
 }
 
 func errname(err error) string {
-	if errno, ok := err.(unix.Errno); ok {
+	var errno unix.Errno
+	if errors.As(err, &errno) {
 		if name := unix.ErrnoName(errno); name != "" {
 			return name
 		}
