@@ -144,7 +144,8 @@ func TestRedisIsStopped(t *testing.T) {
 
 func TestUsers(t *testing.T) {
 	s := redistest.Start(t)
-	s.Do("ACL", "SETUSER", "gate", "on", ">p/w#1", "resetchannels", "&sluice:open*", "~*", "+@all")
+	s.Do("ACL", "SETUSER", "gate", "on", ">p/w#1", "resetchannels", "&sluice:open*", "~sluice:inbox",
+		"-@all", "+subscribe", "+unsubscribe", "+ping", "+publish", "+xadd") // as doc.go says
 	s.Do("ACL", "SETUSER", "default", "off")
 	url := func(user string) string { return strings.Replace(s.URL, "://", "://"+user+"@", 1) }
 
@@ -159,18 +160,27 @@ func TestUsers(t *testing.T) {
 		t.Errorf("no password: %v", err)
 	}
 
-	b := run(t, pubsub.Options{URL: url("gate:p%2Fw%231")})
+	refused := make(chan error, 1)
+	b := run(t, pubsub.Options{URL: url("gate:p%2Fw%231"), Events: pubsub.Events{Refused: func(channel string, err error) { refused <- err }}})
 	for i := range 100 {
 		b.Subscribe(fmt.Sprint("open", i))
 	}
 	b.Subscribe("closed")
 	b.await(t, "the permitted ones are announced", func() bool { return b.sink.Channels() == 100 })
 	b.await(t, "the other one is refused", func() bool { return b.Stats().Refused == 1 })
-	if err := b.Ready(); err == nil || !strings.Contains(err.Error(), "NOPERM") || !strings.Contains(err.Error(), "closed") {
+	if err := <-refused; !strings.Contains(err.Error(), "NOPERM") || !strings.Contains(err.Error(), "sluice:closed") {
 		t.Errorf("a forbidden channel: %v", err)
 	}
 	if n, err := b.Publish(context.Background(), "open1", []byte("x")); n != 1 || err != nil {
 		t.Errorf("Publish: %d, %v", n, err)
+	}
+	inbox, _ := runInbox(t, b.Client(), pubsub.InboxOptions{})
+	var out outcomes
+	if err := inbox.Add(pubsub.Entry{Type: "message", Done: out.done("1")}); err != nil {
+		t.Fatal(err)
+	}
+	if err := out.await(t, 1)[0]; err != nil {
+		t.Errorf("the inbox: %v", err)
 	}
 	b.Unsubscribe("closed")
 	b.awaitReady(t)

@@ -50,7 +50,7 @@ type Events struct {
 	Connected  func(addr string)                      // the subscribe connection answered its first PING
 	Lost       func(err error, retryIn time.Duration) // it broke, or an attempt failed; the next comes after retryIn
 	Restored   func(channels int, took time.Duration) // every wish that stood at Connected is confirmed
-	Refused    func(channel string, err error)        // Redis refuses this channel (ACL); it is tried again every RefusedRetry
+	Refused    func(channel string, err error)        // Redis refuses this channel (ACL), once more at every RefusedRetry
 	Oversize   func(channel string, bytes int64)      // a message was skipped because it is longer than MaxMessage
 	Unexpected func(channel string)                   // a message came on a channel outside the prefix, and was dropped
 }

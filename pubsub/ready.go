@@ -9,8 +9,12 @@ import (
 // Ready is Broker.Ready. It is nil if all of these hold: Run runs, the
 // subscribe connection is up, no PING is unanswered for Options.ReadyLag, no
 // wish (to subscribe or to unsubscribe) waits for Redis' confirmation for that
-// long, and Redis refuses none of the channels. It only looks; it never waits
-// for the network.
+// long, and Redis does not refuse all of the channels. It only looks; it never
+// waits for the network.
+//
+// Some refused channels are no reason: otherwise any client that asks for a
+// channel outside the ACL would take the node out of service. Stats.Refused
+// and Events.Refused tell of them.
 func (r *Redis) Ready() error {
 	if r.life.Err() != nil {
 		return ErrClosed
@@ -43,8 +47,8 @@ func (s *session) ready(now time.Time) error {
 	if wait := now.Sub(oldest); !oldest.IsZero() && wait > lag {
 		return fmt.Errorf("%d subscriptions wait for Redis' confirmation, the oldest for %v", c.queued+waiting, wait.Round(time.Millisecond))
 	}
-	if c.refused > 0 {
-		return fmt.Errorf("%d channels are refused, among them %q: %w", c.refused, c.example, c.because)
+	if c.refused > 0 && c.confirmed == 0 {
+		return fmt.Errorf("all %d channels are refused, among them %q: %w", c.refused, c.example, c.because)
 	}
 	return nil
 }

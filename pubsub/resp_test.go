@@ -177,6 +177,46 @@ func TestReceiverAllocates(t *testing.T) {
 	}
 }
 
+// nobody is a Sink for figures.
+type nobody struct{ messages int }
+
+func (n *nobody) Deliver(_, _ []byte) { n.messages++ }
+func (n *nobody) Subscribed(string)   {}
+func (n *nobody) Interrupted(error)   {}
+
+// offline is a session without a connection.
+func offline(t testing.TB, sink Sink) *session {
+	t.Helper()
+	r, err := Open(Options{URL: "redis://fake"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.Close(); err != nil {
+			t.Errorf("Close: %v", err)
+		}
+	})
+	return &session{r: r, sink: sink}
+}
+
+func TestDeliveryAllocates(t *testing.T) {
+	sink := &nobody{}
+	s := offline(t, sink)
+	in := newReceiver(&loop{stream: []byte(message("sluice:news", strings.Repeat("x", 128)))}, 64<<10, 1<<20)
+	allocs := testing.AllocsPerRun(1000, func() {
+		rep, err := in.next()
+		if err == nil {
+			err = s.handle(rep)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	if allocs != 0 || sink.messages < 1000 {
+		t.Errorf("%v allocations per message, want none; %d delivered", allocs, sink.messages)
+	}
+}
+
 func TestReceiverShrinks(t *testing.T) {
 	const base = 64 << 10
 	stream := message("a", strings.Repeat("x", 5<<20)) + strings.Repeat(message("a", "small"), 4000)
@@ -198,15 +238,21 @@ func TestReceiverShrinks(t *testing.T) {
 	}
 }
 
+// BenchmarkReceiver is the receive path from read to Deliver.
 func BenchmarkReceiver(b *testing.B) {
 	for _, size := range []int{0, 128, 1024, 16 << 10} {
 		b.Run(fmt.Sprint(size), func(b *testing.B) {
 			one := message("sluice:news", strings.Repeat("x", size))
 			in := newReceiver(&loop{stream: []byte(strings.Repeat(one, 1+(1<<20)/len(one)))}, 64<<10, 16<<20)
+			s := offline(b, &nobody{})
 			b.SetBytes(int64(len(one)))
 			b.ReportAllocs()
 			for b.Loop() {
-				if _, err := in.next(); err != nil {
+				rep, err := in.next()
+				if err == nil {
+					err = s.handle(rep)
+				}
+				if err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -237,18 +237,26 @@ func (s *session) isWire(wire []byte, name string) bool {
 	return len(wire) == len(p)+len(name) && string(wire[:len(p)]) == p && string(wire[len(p):]) == name
 }
 
-// progress counts names that stood when the session came up and are settled.
+// progress counts n names that are settled, until all that stood when the
+// session came up are. A name that was given up before it was sent is never
+// settled, so the end of all waiting counts, too.
 func (s *session) progress(n int) {
 	if s.restoring == 0 {
 		return
 	}
-	if s.restoring -= n; s.restoring > 0 {
+	if s.restoring -= n; s.restoring > 0 && !s.idle() {
 		return
 	}
 	s.restoring = 0
 	if f := s.r.opts.Events.Restored; f != nil {
 		f(s.restored, time.Since(s.restoreFrom))
 	}
+}
+
+// idle says whether no wish waits to be sent or confirmed.
+func (s *session) idle() bool {
+	_, waiting := s.oldestWish()
+	return waiting == 0 && s.r.wishes.count().queued == 0
 }
 
 // answered takes a status, a PONG or an error: the answer to a whole command.
@@ -280,6 +288,8 @@ func (s *session) answered(rep reply) error {
 		s.r.stats.roundTrip.Store(int64(time.Since(cmd.sent)))
 		if !s.up.Load() {
 			s.comeUp()
+		} else {
+			s.progress(0)
 		}
 		return nil
 	case (cmd.verb == verbAuth || cmd.verb == verbName) && !pong:

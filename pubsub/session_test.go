@@ -326,7 +326,7 @@ func TestForbiddenChannels(t *testing.T) {
 		if n := len(s.fake.sent("SUBSCRIBE")); n > 100 {
 			t.Errorf("%d SUBSCRIBE for that", n)
 		}
-		s.ready("allow the user +subscribe and the channels &sluice:*")
+		s.ready("") // one client's odd wish does not take the node out of service
 		s.Unsubscribe("500")
 		s.after(time.Millisecond * 10)
 		if st := s.Stats(); st.Refused != 2 {
@@ -338,6 +338,46 @@ func TestForbiddenChannels(t *testing.T) {
 		s.ready("")
 		if got := s.tape.take(); got != "subscribed 17, subscribed 501" && got != "subscribed 501, subscribed 17" {
 			t.Errorf("after the permission came: %q", got)
+		}
+	})
+}
+
+func TestEverythingForbidden(t *testing.T) {
+	onStage(t, Options{}, func(command []string) string {
+		if command[0] == "SUBSCRIBE" {
+			return "-NOPERM this user has no permissions to access one of the channels used as arguments\r\n"
+		}
+		return polite(command)
+	}, func(s *stage) {
+		s.Subscribe("a")
+		s.Subscribe("b")
+		s.after(time.Second)
+		s.ready("all 2 channels are refused")
+		s.ready("allow the user +subscribe and the channels &sluice:*")
+	})
+}
+
+// Restored comes even if some wishes are withdrawn before they are sent again.
+func TestRestoredWithoutTheWithdrawn(t *testing.T) {
+	var restored atomic.Int32
+	var late *stage
+	o := Options{Events: Events{
+		Connected: func(string) {
+			if late != nil {
+				late.Unsubscribe("a")
+			}
+		},
+		Restored: func(int, time.Duration) { restored.Add(1) },
+	}}
+	onStage(t, o, polite, func(s *stage) {
+		s.Subscribe("a")
+		s.Subscribe("b")
+		s.after(time.Second)
+		late = s
+		s.fake.hangUp()
+		s.after(6 * time.Second)
+		if n := restored.Load(); n != 1 {
+			t.Errorf("restored %d times, want once", n)
 		}
 	})
 }
