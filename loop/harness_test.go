@@ -224,8 +224,8 @@ func masked(op codec.Opcode, payload string) string {
 	return string(codec.AppendMaskedFrame(nil, op, []byte(payload), 0x21436587))
 }
 
-func text(s string) string  { return masked(codec.OpText, s) }
-func ping(s string) string  { return masked(codec.OpPing, s) }
+func text(s string) string    { return masked(codec.OpText, s) }
+func ping(s string) string    { return masked(codec.OpPing, s) }
 func unasked(s string) string { return masked(codec.OpPong, s) }
 func bye(code codec.StatusCode, reason string) string {
 	return masked(codec.OpClose, string([]byte{byte(code >> 8), byte(code)})+reason)

@@ -41,10 +41,11 @@ type Reactor struct {
 	clock   clock
 	random  *rand.Rand
 
-	turning  bool    // in a turn: flushes happen at its end
-	callback *Conn   // gnet is in a callback for it
-	current  *Conn   // answers to it are corked
-	cork     []byte  // answers to current, not yet sent
+	turning  bool   // in a turn: flushes happen at its end
+	callback *Conn  // gnet is in a callback for it
+	current  *Conn  // answers to it are corked
+	cork     []byte // answers to current, not yet sent
+	backlogs backlogs
 	scratch  []byte  // for putting chunks and small frames together
 	events   []any   // of the mailbox's last take, not yet handed on
 	dirty    []*Conn // to be flushed
@@ -215,7 +216,10 @@ func (r *Reactor) turn() {
 	now := r.engine.now()
 	r.count.lastTurn.Store(int64(now))
 	r.turning = true
-	r.wheel.turn(r.clock.advance(uint32(now/tickLength), r.wheel.now), r.expire)
+	if tick := r.clock.advance(uint32(now/tickLength), r.wheel.now); tick != r.wheel.now {
+		r.wheel.turn(tick, r.expire)
+		r.backlogs.trim()
+	}
 	for _, id := range r.ready.take() {
 		if c := r.conns.get(id); c != nil {
 			c.writable()

@@ -14,9 +14,9 @@ import (
 // sent. One chunk is the usual case and needs no slice of its own.
 type outbox struct {
 	first  []byte
-	more   [][]byte
-	pong   *pong // the answer to the newest ping, where it has to wait
-	queued int   // bytes of first and more, and chunkCost for each
+	more   *backlog // nil: none
+	pong   *pong    // the answer to the newest ping, where it has to wait
+	queued int      // bytes of first and more, and chunkCost for each
 }
 
 const (
@@ -211,7 +211,10 @@ func (c *Conn) enqueue(chunk []byte) {
 		c.first = chunk
 		return
 	}
-	c.more = append(c.more, chunk)
+	if c.more == nil {
+		c.more = c.r.backlogs.take()
+	}
+	c.more.push(chunk)
 }
 
 // flushSoon sees to it that c is flushed in this turn.
@@ -252,11 +255,11 @@ func (c *Conn) flush() {
 // gather is what the next send is given: the first chunk, or several small ones
 // put together, which costs less than telling the kernel about each.
 func (c *Conn) gather() []byte {
-	if len(c.more) == 0 || len(c.first)+len(c.more[0]) > gatherSize {
+	if c.more == nil || len(c.first)+len(c.more.next()) > gatherSize {
 		return c.first[:min(len(c.first), maxSend)]
 	}
 	b := append(c.r.scratch[:0], c.first...)
-	for _, chunk := range c.more {
+	for _, chunk := range c.more.waiting() {
 		if len(b)+len(chunk) > gatherSize {
 			break
 		}
@@ -273,12 +276,15 @@ func (c *Conn) sent(n int) {
 		n -= len(c.first)
 		c.queued -= chunkCost
 		c.marks &^= markSplit
-		if len(c.more) == 0 {
-			c.first, c.more = nil, nil
+		c.first = nil
+		if c.more == nil {
 			return
 		}
-		c.first, c.more[0] = c.more[0], nil
-		c.more = c.more[1:]
+		c.first = c.more.pop()
+		if c.more.len() == 0 {
+			c.r.backlogs.give(c.more)
+			c.more = nil
+		}
 	}
 	if n > 0 {
 		c.first = c.first[n:]

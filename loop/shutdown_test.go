@@ -1,0 +1,209 @@
+package loop
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"sluice/codec"
+)
+
+func stacks() string {
+	b := make([]byte, 1<<20)
+	return string(b[:runtime.Stack(b, true)])
+}
+
+func TestShutdown(t *testing.T) {
+	var told ends
+	n := start(t, Options{CloseTimeout: time.Minute}, &script{closed: told.add, request: func(c *Conn, r *codec.Request) {
+		if r.Path != "/pending" {
+			accept(c, r)
+		}
+	}})
+	polite := dialOpen(t, n.addr, 0)
+	stuck := dialOpen(t, n.addr, 4096)
+	silent := dialRaw(t, n.addr, 0)
+	pending := dialRaw(t, n.addr, 0)
+	pending.send(strings.Replace(request, "/", "/pending", 1))
+	until(t, "everyone", func() bool { return n.Stats().Connections == 4 && n.Stats().BytesIn >= int64(3*len(request)) })
+
+	ctx, cancel := context.WithCancel(context.Background())
+	cut := make(chan int64)
+	go func() { cut <- n.Shutdown(ctx, 1012, "restart") }()
+	if got := polite.frame(); got != `close 1012 "restart"` {
+		t.Error(got)
+	}
+	polite.send(text("one more thing") + bye(1012, ""))
+	if got := polite.all(); got != "FIN" {
+		t.Error(got)
+	}
+	for _, c := range []*raw{silent, pending} {
+		if got := c.transcript(); !strings.HasPrefix(got, "503 ") || !strings.HasSuffix(got, ", FIN") {
+			t.Error(got)
+		}
+		c.Close()
+	}
+	until(t, "all but the stuck one", func() bool { return n.Stats().Connections == 1 })
+	cancel()
+	if got := <-cut; got != 1 {
+		t.Errorf("%d were cut, want the stuck one", got)
+	}
+	if got := stuck.all(); got != `close 1012 "restart", RST` {
+		t.Error(got)
+	}
+	if got := len(told.all()); got != 3 {
+		t.Errorf("told of %q", told.all())
+	}
+	if got := n.Shutdown(context.Background(), 1012, "again"); got != 0 {
+		t.Errorf("the second time %d were cut", got)
+	}
+}
+
+// Close may come twice, from several goroutines, while others post.
+func TestCloseTwice(t *testing.T) {
+	n := start(t, Options{Reactors: 2}, &script{})
+	roundTrip(t, dial(t, n.addr))
+	var all sync.WaitGroup
+	stop := make(chan struct{})
+	for _, r := range n.Reactors() {
+		all.Go(func() {
+			for {
+				select {
+				case <-stop:
+					return
+				default:
+					r.Post(func() {})
+					r.Offer(func() {}, 1)
+				}
+			}
+		})
+	}
+	var closing sync.WaitGroup
+	for range 3 {
+		closing.Go(func() {
+			if err := n.Close(); err != nil {
+				t.Error(err)
+			}
+		})
+		closing.Go(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), time.Millisecond)
+			defer cancel()
+			n.Shutdown(ctx, 1001, "")
+		})
+	}
+	closing.Wait()
+	close(stop)
+	all.Wait()
+	for _, r := range n.Reactors() {
+		r.Post(func() {})
+		if r.Offer(func() {}, 1) || r.box.depth() != 0 {
+			t.Error("a reactor that has ended takes events")
+		}
+	}
+	if _, err := n.Listen(context.Background(), n.addr); err != nil {
+		t.Errorf("the port is not free: %v", err)
+	}
+}
+
+// A reactor that is stuck in its handler takes only its own clients along:
+// others are accepted, and Shutdown keeps to its time.
+func TestStuckReactor(t *testing.T) {
+	n := start(t, Options{Reactors: 2}, &script{})
+	busy, release := make(chan struct{}), make(chan struct{})
+	n.Reactors()[0].Post(func() { close(busy); <-release })
+	<-busy
+	const clients = 200
+	for range clients {
+		dialRaw(t, n.addr, 0).send(request)
+	}
+	healthy := n.Reactors()[1]
+	const waiting = 64 + 1 // of the stuck one: its queue, and the one that is being enrolled
+	until(t, "the other reactor to serve the rest", func() bool { return healthy.count.upgraded.Load() >= clients-waiting })
+
+	n.Reactors()[0].count.lastTurn.Store(int64(-2 * maxTurn))
+	if err := n.Alive(); err == nil || !strings.Contains(err.Error(), "reactor 0 ") {
+		t.Errorf("alive: %v", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if got := n.Shutdown(ctx, 1001, ""); got == 0 {
+		t.Error("nobody had to be cut")
+	}
+	close(release)
+	until(t, "a turn", func() bool { return n.Alive() == nil })
+}
+
+func TestAliveKnowsTheWatcher(t *testing.T) {
+	n := start(t, Options{}, &script{})
+	if err := n.Alive(); err != nil {
+		t.Error(err)
+	}
+	n.watcher.failed.Store(true)
+	if err := n.Alive(); err == nil {
+		t.Error("stalled clients are not watched, and it is called alive")
+	}
+}
+
+// A panic costs the connection that it happened for and nobody else.
+func TestPanics(t *testing.T) {
+	broken := errors.New("on purpose")
+	var told ends
+	s := &script{
+		request: func(c *Conn, r *codec.Request) {
+			if r.Path == "/panic" {
+				panic(broken)
+			}
+			if r.Path == "/opened" {
+				accept(c, r)
+				panic(broken)
+			}
+			accept(c, r)
+		},
+		closed: func(c *Conn, end End) {
+			told.add(c, end)
+			panic(broken)
+		},
+	}
+	n := start(t, Options{CloseTimeout: 300 * time.Millisecond}, s)
+	canary := dial(t, n.addr)
+	for _, row := range []struct{ path, want, end string }{
+		{"/panic", "500 internal error, FIN", "1006 by us: internal error"},
+		{"/opened", `101, close 1011 "internal error", FIN`, "1011 by us: internal error"},
+	} {
+		told.reset()
+		c := dialRaw(t, n.addr, 0)
+		c.send(strings.Replace(request, "/", row.path, 1))
+		if got := c.transcript(); got != row.want {
+			t.Errorf("%s: %s", row.path, got)
+		}
+		c.Close()
+		told.want(t, row.end)
+		roundTrip(t, canary)
+	}
+
+	before := n.Stats().Panics
+	n.on(func(r *Reactor) { // the rest of the same burst is lost, not later ones
+		r.Post(func() { panic(broken) })
+	})
+	until(t, "the panic", func() bool { return n.Stats().Panics == before+1 })
+	roundTrip(t, canary)
+
+	var conn *Conn
+	n.on(func(r *Reactor) {
+		r.conns.each(func(c *Conn) { conn = c })
+		func() { // as a handler does around one event
+			defer r.Recover(conn, "delivery")
+			panic(broken)
+		}()
+		if conn.Open() {
+			t.Error("still open")
+		}
+	})
+	if _, _, err := canary.ReadMessage(); err == nil || !strings.Contains(err.Error(), "1011") {
+		t.Error(err)
+	}
+}
