@@ -85,9 +85,12 @@ func (r *Redis) serve(ctx context.Context, conn net.Conn, sink Sink) (up bool, e
 	stop()
 	writer.Wait()
 	r.detach()
+	if up = s.up.Load(); up {
+		r.wishes.lost()
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.up.Load(), s.cause
+	return up, s.cause
 }
 
 // end closes the connection. The first reason counts.

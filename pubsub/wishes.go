@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"slices"
 	"sync"
 	"time"
 )
@@ -13,6 +14,7 @@ type wish struct {
 	announce bool      // Subscribe was called since Sink.Subscribed was
 	queued   bool      // it stands in wishes.queue
 	told     toldState // what Redis has been told on this connection
+	epoch    uint8     // wishes.epoch when the two above were true
 }
 
 type toldState uint8
@@ -32,7 +34,9 @@ type wishes struct {
 	wake chan struct{} // holds a token when the queue may have become non-empty
 
 	mu        sync.Mutex
-	set       map[string]wish // guarded by mu; by name without prefix
+	online    bool            // guarded by mu; a session is up, so changes are queued for it
+	epoch     uint8           // guarded by mu; counts the sessions that were up; no wish is older than the last
+	set       map[string]wish // guarded by mu; by name without prefix; read it with get
 	queue     []queued        // guarded by mu; each name at most once
 	head      int             // guarded by mu; queue[:head] is taken
 	wished    int             // guarded by mu; wishes that stand
@@ -54,7 +58,7 @@ func newWishes() *wishes {
 // want records a wish.
 func (w *wishes) want(name string) {
 	w.mu.Lock()
-	old := w.set[name]
+	old := w.get(name)
 	now := old
 	now.want, now.announce = true, true
 	w.put(name, old, now)
@@ -65,7 +69,7 @@ func (w *wishes) want(name string) {
 // drop withdraws a wish.
 func (w *wishes) drop(name string) {
 	w.mu.Lock()
-	if old := w.set[name]; old.want {
+	if old := w.get(name); old.want {
 		now := old
 		now.want, now.announce = false, false
 		w.put(name, old, now)
@@ -81,10 +85,23 @@ func (w *wishes) signal() {
 	}
 }
 
+// get returns the wish for name as it is on this connection. w.mu is held.
+func (w *wishes) get(name string) wish {
+	return w.fresh(w.set[name])
+}
+
+// fresh forgets what an earlier connection knew of i.
+func (w *wishes) fresh(i wish) wish {
+	if i.epoch != w.epoch {
+		return wish{want: i.want, announce: i.want, epoch: w.epoch}
+	}
+	return i
+}
+
 // put stores a changed wish, queues it if Redis has to be told something, and
 // forgets it if there is nothing to remember. w.mu is held.
 func (w *wishes) put(name string, old, now wish) {
-	if !now.queued && now.due() {
+	if w.online && !now.queued && now.due() {
 		now.queued = true
 		w.queue = append(w.queue, queued{name, time.Now()})
 	}
@@ -124,23 +141,36 @@ func (i wish) confirmed() bool {
 	return i.want && !i.announce && i.told == isSubscribed
 }
 
-// restart forgets what Redis was told, because the connection is a new one,
-// and queues every wish. It returns how many there are.
-func (w *wishes) restart() int {
+// lost forgets what Redis was told: the connection is gone. Until restart,
+// wishes are only recorded, so they cost nothing once they are withdrawn.
+func (w *wishes) lost() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.queue, w.head = w.queue[:0], 0
+	w.online = false
+	w.epoch++
+	w.queue, w.head = nil, 0
 	w.confirmed, w.refused, w.because = 0, 0, nil
-	now := time.Now()
-	for name, i := range w.set {
-		if !i.want {
-			delete(w.set, name)
-			continue
+}
+
+// restart queues every wish for a new connection. It returns how many there
+// are. Callers of want and drop get their turn in between: half a million
+// channels take a fifth of a second. No session may take meanwhile.
+func (w *wishes) restart() int {
+	const turn = 1000 // names
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.online = true
+	w.queue = slices.Grow(w.queue, w.wished)
+	n := 0
+	for name, i := range w.set { // entries may come, go and change while it runs
+		i = w.fresh(i)
+		w.put(name, i, i)
+		if n++; n%turn == 0 {
+			w.mu.Unlock()
+			w.mu.Lock()
 		}
-		w.set[name] = wish{want: true, announce: true, queued: true}
-		w.queue = append(w.queue, queued{name, now})
 	}
-	return len(w.queue)
+	return w.wished
 }
 
 // take moves up to limit names, and confirmations of up to room bytes, from
@@ -152,7 +182,7 @@ func (w *wishes) take(limit, room, prefix int) (sub, unsub []string, since time.
 		q := w.queue[w.head]
 		w.queue[w.head] = queued{}
 		w.head++
-		old := w.set[q.name]
+		old := w.get(q.name)
 		now := old
 		now.queued = false
 		if due := now.due(); due && now.want {
@@ -197,7 +227,7 @@ func confirmationBytes(wire int) int {
 // announce it.
 func (w *wishes) subscribed(name string) (announce bool) {
 	w.mu.Lock()
-	old := w.set[name]
+	old := w.get(name)
 	now := old
 	now.told = isSubscribed
 	now.announce = false
@@ -209,7 +239,7 @@ func (w *wishes) subscribed(name string) (announce bool) {
 // unsubscribed records the confirmation of an UNSUBSCRIBE.
 func (w *wishes) unsubscribed(name string) {
 	w.mu.Lock()
-	old := w.set[name]
+	old := w.get(name)
 	now := old
 	now.told = toldNothing
 	w.put(name, old, now)
@@ -222,7 +252,7 @@ func (w *wishes) unsubscribed(name string) {
 func (w *wishes) retry(names []string) {
 	w.mu.Lock()
 	for _, name := range names {
-		old := w.set[name]
+		old := w.get(name)
 		now := old
 		now.told, now.announce = isSubscribed, old.want
 		w.put(name, old, now)
@@ -233,7 +263,7 @@ func (w *wishes) retry(names []string) {
 // refuse records that Redis refuses name.
 func (w *wishes) refuse(name string, err error) {
 	w.mu.Lock()
-	old := w.set[name]
+	old := w.get(name)
 	now := old
 	now.told, now.announce = refusedSubscribed, false
 	w.put(name, old, now)
@@ -248,7 +278,7 @@ func (w *wishes) retryRefused(limit int) {
 	if w.refused == 0 {
 		return
 	}
-	for name, old := range w.set {
+	for name, old := range w.set { // all are fresh: restart has seen them
 		if old.want && old.told == refusedSubscribed && !old.queued {
 			now := old
 			now.told, now.announce = isSubscribed, true

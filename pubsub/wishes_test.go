@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"unsafe"
 
@@ -18,6 +19,7 @@ type wishesModel struct {
 	owed   map[string]bool // Subscribe was called and not announced since
 	flight []flight        // sent, not answered; oldest first
 	redis  map[string]bool // subscribed, after the answered commands
+	online bool            // a connection is there
 }
 
 type flight struct {
@@ -53,6 +55,22 @@ func (m *wishesModel) flush(t *rapid.T, limit, room int) {
 		if s, u := m.inFlight(name); s+u > 1 {
 			t.Fatalf("%d SUBSCRIBE and %d UNSUBSCRIBE of %q in flight", s, u, name)
 		}
+	}
+}
+
+func (m *wishesModel) lose() {
+	m.w.lost()
+	m.online, m.flight = false, nil
+	clear(m.redis)
+	for n := range m.wanted {
+		m.owed[n] = true
+	}
+}
+
+func (m *wishesModel) restart(t *rapid.T) {
+	m.online = true
+	if n := m.w.restart(); n != len(m.wanted) {
+		t.Fatalf("%d names to restore, want %d", n, len(m.wanted))
 	}
 }
 
@@ -117,16 +135,21 @@ func TestWishesAgainstModel(t *testing.T) {
 				m.flush(t, rapid.IntRange(1, 4).Draw(t, "limit"), rapid.IntRange(1, 200).Draw(t, "room"))
 			},
 			"answer": m.answer,
-			"settle": m.settle,
+			"settle": func(t *rapid.T) {
+				if !m.online {
+					m.restart(t)
+				}
+				m.settle(t)
+			},
+			"lose the connection": func(t *rapid.T) {
+				m.lose()
+				if c := m.w.count(); c.queued+c.confirmed+c.refused != 0 {
+					t.Fatalf("without a connection: %+v", c)
+				}
+			},
 			"reconnect": func(t *rapid.T) {
-				m.flight = nil
-				clear(m.redis)
-				for n := range m.wanted {
-					m.owed[n] = true
-				}
-				if n := m.w.restart(); n != len(m.wanted) {
-					t.Fatalf("%d names to restore, want %d", n, len(m.wanted))
-				}
+				m.lose()
+				m.restart(t)
 			},
 			"a SUBSCRIBE fails with others": func(t *rapid.T) {
 				if len(m.flight) > 0 && m.flight[0].sub {
@@ -151,6 +174,11 @@ func TestWishesAgainstModel(t *testing.T) {
 				}
 			},
 		})
+		m.lose()
+		if len(m.w.set) > 5 {
+			t.Fatalf("%d names are remembered", len(m.w.set))
+		}
+		m.restart(t)
 		m.settle(t)
 		for n := range maps.Clone(m.wanted) {
 			m.w.drop(n)
@@ -160,8 +188,25 @@ func TestWishesAgainstModel(t *testing.T) {
 	})
 }
 
+// Wishes that come and go while Redis is down leave nothing behind.
+func TestWishesOffline(t *testing.T) {
+	w := newWishes()
+	for range 2 {
+		for i := range 10_000 {
+			w.want(fmt.Sprint(i))
+			w.drop(fmt.Sprint(i))
+		}
+		if len(w.set) != 0 || cap(w.queue) != 0 {
+			t.Errorf("%d names and %d queue entries are remembered", len(w.set), cap(w.queue))
+		}
+		w.restart()
+		w.lost()
+	}
+}
+
 func TestWishesQueueIsTrimmed(t *testing.T) {
 	w := newWishes()
+	w.restart()
 	for i := range 100_000 {
 		w.want(fmt.Sprint(i))
 	}
@@ -177,8 +222,55 @@ func TestWishesQueueIsTrimmed(t *testing.T) {
 	if cap(w.queue) > 4096 {
 		t.Errorf("the empty queue still holds room for %d names", cap(w.queue))
 	}
-	if size := unsafe.Sizeof(wish{}); size > 4 {
-		t.Errorf("a wish takes %d bytes besides its name, want 4 at most", size)
+	if size := unsafe.Sizeof(wish{}); size > 5 {
+		t.Errorf("a wish takes %d bytes besides its name, want 5 at most", size)
+	}
+}
+
+// Wishes change while a session comes up.
+func TestWishesChangeDuringRestart(t *testing.T) {
+	const names = 20_000
+	w := newWishes()
+	for i := range names {
+		w.want(fmt.Sprint(i))
+	}
+	var flapping sync.WaitGroup
+	for round := range 3 {
+		for part := range 4 {
+			flapping.Go(func() {
+				for i := part; i < names; i += 4 {
+					w.drop(fmt.Sprint(i))
+					if i%3 != round {
+						w.want(fmt.Sprint(i))
+					}
+				}
+			})
+		}
+		w.lost()
+		w.restart()
+		flapping.Wait()
+	}
+	m := &wishesModel{w: w, wanted: map[string]bool{}, redis: map[string]bool{}}
+	for i := range names {
+		if i%3 != 2 {
+			m.wanted[fmt.Sprint(i)] = true
+		}
+	}
+	for {
+		sub, unsub, _ := w.take(1000, 1<<20, 0)
+		for _, name := range sub {
+			m.redis[name] = w.subscribed(name)
+		}
+		for _, name := range unsub {
+			delete(m.redis, name)
+			w.unsubscribed(name)
+		}
+		if len(sub)+len(unsub) == 0 {
+			break
+		}
+	}
+	if !maps.Equal(m.redis, m.wanted) || len(w.set) != len(m.wanted) {
+		t.Errorf("Redis has %d, %d are known, %d are wished for", len(m.redis), len(w.set), len(m.wanted))
 	}
 }
 
