@@ -116,28 +116,32 @@ func (e *Engine) admit(conn *net.TCPConn) {
 		e.log.Warn("connections dropped: this node has as many as it may", zap.Int("limit", e.limit))
 		return
 	}
-	select {
-	case e.enrolments[e.choose()] <- conn:
-	case <-e.quit:
-		e.left()
-		_ = conn.Close() // nobody to tell
+	for {
+		select {
+		case e.choose() <- conn:
+			return
+		default: // all queues are full
+		}
+		select {
+		case <-e.space:
+		case <-e.quit:
+			e.left()
+			_ = conn.Close() // nobody to tell
+			return
+		}
 	}
 }
 
-// choose is the reactor with the fewest connections, of those that can keep up
-// with enrolling them, if there is one.
-func (e *Engine) choose() int {
-	best, least := 0, int64(math.MaxInt64)
-	for i, queue := range e.enrolments {
-		n := e.load(i)
-		if len(queue) == cap(queue) {
-			n += math.MaxInt32
-		}
-		if n < least {
-			best, least = i, n
+// choose is the queue of the reactor with the fewest connections, of those that
+// keep up with enrolling them; nil if none does.
+func (e *Engine) choose() (queue chan<- *net.TCPConn) {
+	least := int64(math.MaxInt64)
+	for i, q := range e.enrolments {
+		if n := e.load(i); n < least && len(q) < cap(q) {
+			queue, least = q, n
 		}
 	}
-	return best
+	return queue
 }
 
 // load is how many connections reactor i has and is about to have.
@@ -150,6 +154,10 @@ func (e *Engine) load(i int) int64 {
 // it can take them.
 func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 	for conn := range queue {
+		select {
+		case e.space <- struct{}{}:
+		default: // said already
+		}
 		c := &Conn{r: r, hello: &hello{}}
 		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 			peer := addr.AddrPort()

@@ -231,6 +231,11 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
 
 // Refuse answers the request with an HTTP error and ends the connection.
 func (c *Conn) Refuse(err *codec.HTTPError) {
+	c.r.owner.check()
+	if c.state > pending {
+		return
+	}
+	c.r.handler.OnRefuse(c, err)
 	response := err.Append(c.r.scratch[:0])
 	if c.marks.has(markHead) {
 		response, _, _ = bytes.Cut(response, []byte("\r\n\r\n"))

@@ -36,6 +36,7 @@ type Engine struct {
 	accepting  sync.WaitGroup // Serve calls
 	enrolling  sync.WaitGroup // enrol goroutines
 	enrolments []chan *net.TCPConn
+	space      chan struct{}  // gets a token when there is room in an enrolment queue again
 	quit       chan struct{}  // closed when accepting is to end
 	admitted   chan struct{}  // closed when no connection is on its way to a reactor any more
 	helpers    sync.WaitGroup // ticker, watcher, and who closes admitted
@@ -62,6 +63,7 @@ func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
 		opts:       o,
 		log:        sampled(o.Log),
 		began:      time.Now(),
+		space:      make(chan struct{}, 1),
 		quit:       make(chan struct{}),
 		admitted:   make(chan struct{}),
 		stopTicker: make(chan struct{}),

@@ -14,6 +14,10 @@ type Handler interface {
 	// client is told 503. r may be kept.
 	OnRequest(c *Conn, r *codec.Request)
 
+	// OnRefuse is told of each request that is answered with an error, by this
+	// package or by Conn.Refuse.
+	OnRefuse(c *Conn, err *codec.HTTPError)
+
 	// OnMessage gets a whole data message, op being OpText or OpBinary. payload
 	// is dead when OnMessage returns; it may be changed until then.
 	OnMessage(c *Conn, op codec.Opcode, payload []byte)

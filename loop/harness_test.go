@@ -60,6 +60,8 @@ func (s *script) OnEvents(events []any) {
 	}
 }
 
+func (s *script) OnRefuse(*Conn, *codec.HTTPError) {}
+
 func (s *script) OnClose(c *Conn, end End) {
 	if s.closed != nil {
 		s.closed(c, end)

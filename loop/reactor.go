@@ -64,16 +64,20 @@ func (r *Reactor) Post(event any) {
 	r.bell.ring()
 }
 
-// Offer gives the handler an event of size bytes. It reports false, and counts
-// the loss, when the reactor is so far behind that its mailbox is full.
+// Offer gives the handler an event of size bytes, once Wake is called: of many
+// that come together each would else cause a turn of its own. It reports false,
+// and counts the loss, when the reactor is so far behind that its mailbox is
+// full.
 func (r *Reactor) Offer(event any, size int) bool {
 	ok := r.box.offer(event, size)
 	if !ok {
 		r.count.lost.Add(1)
 	}
-	r.bell.ring()
 	return ok
 }
+
+// Wake asks for a turn, in which what was offered is handled.
+func (r *Reactor) Wake() { r.bell.ring() }
 
 // Conn is the connection with that identity, or nil if it has ended or is
 // another reactor's.

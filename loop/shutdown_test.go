@@ -113,8 +113,10 @@ func TestCloseTwice(t *testing.T) {
 // others are accepted, and Shutdown keeps to its time.
 func TestStuckReactor(t *testing.T) {
 	n := start(t, Options{Reactors: 2}, &script{})
-	busy, release := make(chan struct{}), make(chan struct{})
-	n.Reactors()[0].Post(func() { close(busy); <-release })
+	busy, released := make(chan struct{}), make(chan struct{})
+	release := sync.OnceFunc(func() { close(released) })
+	t.Cleanup(release)
+	n.Reactors()[0].Post(func() { close(busy); <-released })
 	<-busy
 	const clients = 200
 	for range clients {
@@ -133,7 +135,7 @@ func TestStuckReactor(t *testing.T) {
 	if got := n.Shutdown(ctx, 1001, ""); got == 0 {
 		t.Error("nobody had to be cut")
 	}
-	close(release)
+	release()
 	until(t, "a turn", func() bool { return n.Alive() == nil })
 }
 
