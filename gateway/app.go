@@ -36,6 +36,8 @@ type App struct {
 	draining sync.Once
 	leaving  chan struct{} // closed when the node begins to leave
 
+	logLost func() int64 // log lines dropped; nil: none ever are
+
 	public net.Listener
 	admin  net.Listener // nil where it is switched off
 	page   http.Handler

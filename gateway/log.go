@@ -16,7 +16,7 @@ import (
 // newLog makes the process log. Reactors write to it, so a write never waits
 // for the disk or the terminal: lines are queued, and when the queue is full
 // they are dropped and counted. Of a message that comes often, one line a
-// second is written.
+// second is written, except at level debug.
 func newLog(c config.Log, w io.Writer) (*zap.Logger, *lineQueue, error) {
 	level, err := zapcore.ParseLevel(c.Level)
 	if err != nil {
@@ -33,7 +33,10 @@ func newLog(c config.Log, w io.Writer) (*zap.Logger, *lineQueue, error) {
 	}
 	queue := newLineQueue(w)
 	core := zapcore.NewCore(encoder, queue, level)
-	return zap.New(zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)), queue, nil
+	if level > zapcore.DebugLevel { // who debugs wants to see all of it
+		core = zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
+	}
+	return zap.New(core), queue, nil
 }
 
 // lineQueue is a zapcore.WriteSyncer whose Write never blocks.

@@ -121,6 +121,12 @@ func newMetrics(a *App) *metrics {
 	gauge("inbox_queue_entries", "Inbox entries that wait for Redis.", func(s *snapshot) float64 { return float64(s.inbox.QueueEntries) })
 	gauge("inbox_queue_bytes", "Bytes of those.", func(s *snapshot) float64 { return float64(s.inbox.QueueBytes) })
 	gauge("inbox_wait_seconds", "How long the oldest of them has waited.", func(s *snapshot) float64 { return s.inbox.OldestWait.Seconds() })
+	counter("log_lines_lost_total", "Log lines dropped because standard error did not take them fast enough.", func(s *snapshot) float64 {
+		if s.app.logLost == nil {
+			return 0
+		}
+		return float64(s.app.logLost())
+	})
 	return m
 }
 

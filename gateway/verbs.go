@@ -81,6 +81,7 @@ func (serveVerb) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	a.logLost = queue.Dropped
 	for _, w := range c.Warnings() {
 		log.Warn(w)
 	}
@@ -221,6 +222,8 @@ type tailSink struct{ p *program }
 func (s tailSink) Subscribed(channel string) {
 	fmt.Fprintf(s.p.stderr, "subscribed to %s\n", channel)
 }
+
+func (tailSink) Delivered() {}
 
 func (s tailSink) Interrupted(err error) {
 	fmt.Fprintf(s.p.stderr, "sluice: the connection to Redis broke, messages may be missing: %v\n", err)

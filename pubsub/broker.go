@@ -36,6 +36,10 @@ type Sink interface {
 	// Deliver hands over one message. Both slices are valid only during the
 	// call (they are the reader's buffer): copy what you keep.
 	Deliver(channel, payload []byte)
+	// Delivered says that everything which Redis had sent has been delivered,
+	// before the receive loop waits for more: the moment to act on a burst as
+	// a whole.
+	Delivered()
 	// Subscribed says that Redis has confirmed the SUBSCRIBE, that the wish
 	// still stands, and that no UNSUBSCRIBE is in flight: what is published
 	// from now on will be delivered. It is called again for every channel

@@ -16,6 +16,7 @@ type counter struct{ messages, subscribed atomic.Int64 }
 
 func (c *counter) Deliver(_, _ []byte) { c.messages.Add(1) }
 func (c *counter) Subscribed(string)   { c.subscribed.Add(1) }
+func (c *counter) Delivered()          {}
 func (c *counter) Interrupted(error)   {}
 
 // BenchmarkRedis receives 128-byte messages from a real Redis, which publishes

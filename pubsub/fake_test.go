@@ -161,6 +161,7 @@ func (t *tape) add(format string, args ...any) {
 }
 
 func (t *tape) Deliver(channel, payload []byte) { t.add("message %s %s", channel, payload) }
+func (t *tape) Delivered()                      {}
 func (t *tape) Interrupted(err error)           { t.add("interrupted") }
 func (t *tape) Subscribed(channel string) {
 	t.add("subscribed %s", channel)

@@ -182,6 +182,7 @@ type nobody struct{ messages int }
 
 func (n *nobody) Deliver(_, _ []byte) { n.messages++ }
 func (n *nobody) Subscribed(string)   {}
+func (n *nobody) Delivered()          {}
 func (n *nobody) Interrupted(error)   {}
 
 // offline is a session without a connection.

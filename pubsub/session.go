@@ -42,7 +42,8 @@ type session struct {
 	retryAt time.Time // next attempt for refused channels
 
 	// Owned by the receive loop:
-	restoring   int // names that stood when the session came up and are not answered yet
+	delivered   bool // something, since the sink was last told that all was
+	restoring   int  // names that stood when the session came up and are not answered yet
 	restoreFrom time.Time
 	restored    int
 	limit       atomic.Int32 // names in the next SUBSCRIBE; halved by a refusal
@@ -110,8 +111,13 @@ func (s *session) wakeWriter() {
 	}
 }
 
-// Read makes the session the receiver's source: it notes when bytes arrive.
+// Read makes the session the receiver's source: it notes when bytes arrive. The
+// receiver asks for more when nothing whole is left, which ends a burst.
 func (s *session) Read(p []byte) (int, error) {
+	if s.delivered {
+		s.delivered = false
+		s.sink.Delivered()
+	}
 	n, err := s.conn.Read(p)
 	if n > 0 {
 		s.lastRead.Store(int64(time.Since(s.born)))
@@ -143,6 +149,7 @@ func (s *session) handle(rep reply) error {
 		s.r.stats.messages.Add(1)
 		s.r.stats.bytes.Add(int64(len(rep.payload)))
 		s.sink.Deliver(channel, rep.payload)
+		s.delivered = true
 		return nil
 	case replyOversize:
 		s.r.stats.oversize.Add(1)

@@ -18,12 +18,13 @@ type Broker interface {
 
 // Reactor is what a Hub asks of a reactor.
 type Reactor interface {
-	Post(event any)
-	Offer(event any, size int) bool
+	Post(event any)                 // never lost
+	Offer(event any, size int) bool // false: lost; handled after Wake
+	Wake()
 }
 
-// Hub is the shared half of the channel table. All its methods may be called
-// from any goroutine; it implements pubsub.Sink.
+// Hub is the shared half of the channel table. It implements pubsub.Sink, whose
+// methods are called by one goroutine; all others may be called by any.
 type Hub struct {
 	broker   Broker
 	reactors []Reactor
@@ -33,6 +34,8 @@ type Hub struct {
 	mu       sync.RWMutex
 	channels map[string]*Channel // guarded by mu
 	epoch    uint64              // counts connections to Redis; guarded by mu
+
+	offered []bool // reactors that have to be woken; owned by the broker's receive loop
 
 	delivered     atomic.Int64
 	unwanted      atomic.Int64
@@ -50,7 +53,10 @@ func New(broker Broker, node string) *Hub {
 }
 
 // Attach tells the hub its reactors, in the order of their index.
-func (h *Hub) Attach(reactors []Reactor) { h.reactors = reactors }
+func (h *Hub) Attach(reactors []Reactor) {
+	h.reactors = reactors
+	h.offered = make([]bool, len(reactors))
+}
 
 // DirectChannel is the channel through which one node's connections are
 // reached. No client can name it: braces are not allowed in channel names.
@@ -88,8 +94,27 @@ func (h *Hub) Deliver(channel, payload []byte) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for i := range c.seats {
-		if c.seats[i].members > 0 && !h.reactors[i].Offer(p, len(p.frame)) {
-			h.lost.Add(1)
+		if c.seats[i].members > 0 {
+			h.offer(i, p, len(p.frame))
+		}
+	}
+}
+
+// offer hands a message to a reactor, which is woken at the end of the burst.
+func (h *Hub) offer(reactor int, event any, size int) {
+	if !h.reactors[reactor].Offer(event, size) {
+		h.lost.Add(1)
+	}
+	h.offered[reactor] = true
+}
+
+// Delivered implements pubsub.Sink: a burst has ended, its reactors take it in
+// one turn, and their connections get it in one write each.
+func (h *Hub) Delivered() {
+	for i, offered := range h.offered {
+		if offered {
+			h.offered[i] = false
+			h.reactors[i].Wake()
 		}
 	}
 }
@@ -122,9 +147,7 @@ func (h *Hub) deliverDirect(channel, payload []byte) {
 	}
 	h.directs.Add(1)
 	d := &Direct{Conn: conn, Call: call, Payload: bytes.Clone(message)}
-	if !h.reactors[id.Reactor()].Offer(d, len(d.Payload)) {
-		h.lost.Add(1)
-	}
+	h.offer(id.Reactor(), d, len(d.Payload))
 }
 
 // Undeliverable counts a direct message whose connection has ended.

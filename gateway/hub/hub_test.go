@@ -33,9 +33,12 @@ func (w wishes) Unsubscribe(channel string) {
 type mailbox struct {
 	events []any
 	full   bool
+	woken  int
 }
 
 func (m *mailbox) Post(event any) { m.events = append(m.events, event) }
+
+func (m *mailbox) Wake() { m.woken++ }
 
 func (m *mailbox) Offer(event any, _ int) bool {
 	if m.full {
@@ -176,10 +179,19 @@ func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 	if want := codec.AppendFrame(nil, codec.OpText, []byte("hello")); !bytes.Equal(got, want) {
 		t.Errorf("frame % x, want % x", got, want)
 	}
+	b.Deliver([]byte("news"), []byte("again"))
+	if b.boxes[1].woken != 0 {
+		t.Error("woken before the burst has ended")
+	}
+	b.Delivered()
+	b.Delivered()
+	if b.boxes[0].woken != 0 || b.boxes[1].woken != 1 {
+		t.Errorf("woken %d and %d times, want 0 and 1", b.boxes[0].woken, b.boxes[1].woken)
+	}
 	b.Deliver([]byte("other"), []byte("hello"))
 	b.boxes[1].full = true
 	b.Deliver([]byte("news"), []byte("hello"))
-	if s := b.Stats(); s.Delivered != 2 || s.Unwanted != 1 || s.Lost != 1 {
+	if s := b.Stats(); s.Delivered != 3 || s.Unwanted != 1 || s.Lost != 1 {
 		t.Errorf("stats %+v", s)
 	}
 }

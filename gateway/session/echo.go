@@ -13,7 +13,7 @@ type echo struct{}
 func (h *Handler) openEcho(c *loop.Conn, r *codec.Request) {
 	p := &h.node.Policy
 	if !p.Echo {
-		h.node.refuse(c, errNotFound)
+		c.Refuse(errNotFound)
 		return
 	}
 	u, ok := h.admit(c, r)
@@ -30,4 +30,4 @@ func (echo) message(_ *Handler, c *loop.Conn, op codec.Opcode, payload []byte) {
 
 func (echo) direct(_ *Handler, c *loop.Conn, d *hub.Direct) { c.Send(hub.Frame(d.Payload)) }
 
-func (echo) closed(h *Handler, _ *loop.Conn, end loop.End) { h.node.Counters.Closed.add(end.Code) }
+func (echo) closed(h *Handler, c *loop.Conn, end loop.End) { h.node.ended(c, end) }

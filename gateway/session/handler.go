@@ -53,14 +53,14 @@ func (h *Handler) OnRequest(c *loop.Conn, r *codec.Request) {
 	case "/readyz":
 		h.health(c, r, h.node.Ready)
 	default:
-		h.node.refuse(c, errNotFound)
+		c.Refuse(errNotFound)
 	}
 }
 
 // health answers a load balancer's check.
 func (h *Handler) health(c *loop.Conn, r *codec.Request, check func() error) {
 	if r.Method != "GET" && r.Method != "HEAD" {
-		h.node.refuse(c, errMethod)
+		c.Refuse(errMethod)
 		return
 	}
 	const text = "text/plain; charset=utf-8"
@@ -79,15 +79,18 @@ func (h *Handler) admit(c *loop.Conn, r *codec.Request) (u codec.Upgrade, ok boo
 		if !errors.As(err, &refusal) {
 			refusal = &codec.HTTPError{Status: 400, Reason: "bad request"}
 		}
-		h.node.refuse(c, refusal)
+		c.Refuse(refusal)
 		return u, false
 	}
 	if refusal := h.node.Policy.checkOrigin(r.Values("Origin")); refusal != nil {
-		h.node.refuse(c, refusal)
+		c.Refuse(refusal)
 		return u, false
 	}
 	return u, true
 }
+
+// OnRefuse implements loop.Handler.
+func (h *Handler) OnRefuse(c *loop.Conn, err *codec.HTTPError) { h.node.refused(c, err) }
 
 // OnMessage implements loop.Handler.
 func (h *Handler) OnMessage(c *loop.Conn, op codec.Opcode, payload []byte) {

@@ -7,6 +7,7 @@ import (
 
 	"sluice/codec"
 	"sluice/gateway/hub"
+	"sluice/loop"
 	"sluice/pubsub"
 )
 
@@ -61,15 +62,23 @@ func (c *Closes) Each(f func(name string, n int64)) {
 	}
 }
 
-// refuse answers a request with an error and counts it.
-func (n *Node) refuse(c conn, err *codec.HTTPError) {
+// refused counts and logs a refusal. The text of the line is the reason, so that
+// the log has one line a second for each reason at most.
+func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 	if err.Status < len(n.Counters.Refused) {
 		n.Counters.Refused[err.Status].Add(1)
 	}
-	c.Refuse(err)
+	n.Log.Info("refused: "+err.Reason, zap.Int("status", err.Status), zap.Stringer("remote", c.Remote()))
 }
 
-// conn is the part of loop.Conn that answers requests.
-type conn interface {
-	Refuse(*codec.HTTPError)
+// ended counts and logs the end of a WebSocket connection.
+func (n *Node) ended(c *loop.Conn, end loop.End) {
+	n.Counters.Closed.add(end.Code)
+	fields := []zap.Field{zap.String("conn", hub.ConnName(n.ID, c.ID())), zap.Stringer("remote", c.Remote()),
+		zap.Uint16("code", uint16(end.Code)), zap.String("reason", end.Reason)}
+	if end.Local && end.Code != codec.StatusServiceRestart {
+		n.Log.Info("closed: "+end.Reason, fields...) // a constant text: it was our decision
+		return
+	}
+	n.Log.Debug("connection ended", fields...)
 }

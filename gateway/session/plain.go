@@ -41,12 +41,12 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 	}
 	p := &h.node.Policy
 	if !p.Anonymous {
-		h.node.refuse(c, errToken)
+		c.Refuse(errToken)
 		return
 	}
 	channels, refusal := wanted(r.RawQuery, p.MaxChannels)
 	if refusal != nil {
-		h.node.refuse(c, refusal)
+		c.Refuse(refusal)
 		return
 	}
 	s := &plain{offer: &offer{upgrade: u, protocol: p.protocol(u.Protocols)}}
@@ -137,7 +137,7 @@ func (s *plain) direct(_ *Handler, c *loop.Conn, d *hub.Direct) { c.Send(hub.Fra
 
 func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 	if s.opened {
-		h.node.Counters.Closed.add(end.Code)
+		h.node.ended(c, end)
 		s.report(h, c, "disconnect", []byte(strconv.Itoa(int(end.Code))+" "+end.Reason), nil)
 	}
 	h.local.Leave(&s.member)

@@ -41,6 +41,9 @@ func (r *Recorder) Subscribed(channel string) {
 	r.subscribed[channel]++
 }
 
+// Delivered is pubsub.Sink's.
+func (r *Recorder) Delivered() {}
+
 // Interrupted is pubsub.Sink's.
 func (r *Recorder) Interrupted(err error) {
 	r.mu.Lock()
