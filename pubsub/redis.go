@@ -30,6 +30,12 @@ type Redis struct {
 
 var _ Broker = (*Redis)(nil)
 
+// quiet is go-redis' logger, one for the process: its lines, unstructured and as
+// many as there are attempts, say what errors and Events say already.
+type quiet struct{}
+
+func (quiet) Printf(context.Context, string, ...any) {}
+
 // Open validates o and returns a Broker that is not connected yet: Redis may
 // be down. Run connects; the command client connects when it is first used.
 func Open(o Options) (*Redis, error) {
@@ -41,6 +47,7 @@ func Open(o Options) (*Redis, error) {
 	if o.DialTimeout > 0 {
 		ro.DialTimeout = o.DialTimeout
 	}
+	redis.SetLogger(quiet{})
 	r := &Redis{opts: o, client: redis.NewClient(ro), wishes: newWishes()}
 	r.life, r.end = context.WithCancel(context.Background())
 	return r, nil
