@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"net"
-	"net/netip"
 	"syscall"
 	"time"
 
@@ -160,8 +159,8 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 		}
 		c := &Conn{r: r, hello: &hello{}}
 		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
-			peer := addr.AddrPort()
-			c.remote = netip.AddrPortFrom(peer.Addr().Unmap(), peer.Port())
+			copy(c.peer[:], addr.IP.To16())
+			c.port = uint16(addr.Port)
 		}
 		if e.total.Load() > int64(e.limit) {
 			c.marks |= markRefused

@@ -88,12 +88,16 @@ func TestLingeringClose(t *testing.T) {
 	}
 	t.Run("not for ever", func(t *testing.T) {
 		c := dialOpen(t, n.addr, 0)
+		before := n.Stats().BytesIn
 		flood := strings.Repeat("x", 64<<10)
 		c.send("\xf1\x00")
 		until(t, "the connection to be cut", func() bool {
 			c.send(flood)
 			return n.Stats().Connections == 0
 		})
+		if got := n.Stats().BytesIn - before; got > maxDiscard+readBuffer+100 {
+			t.Errorf("%d bytes were read to no purpose", got)
+		}
 	})
 }
 

@@ -15,13 +15,14 @@ type Conn struct {
 	// Session is the handler's own.
 	Session any
 
-	r      *Reactor
-	g      gnet.Conn // nil once gnet has closed the socket: its fd may be another client's by then
-	id     ConnID
-	remote netip.AddrPort
-	fd     int32
-	marks  marks
-	state  state
+	r     *Reactor
+	g     gnet.Conn // nil once gnet has closed the socket: its fd may be another client's by then
+	id    ConnID
+	peer  [16]byte // its address, IPv4 mapped into IPv6: half of what a netip.AddrPort takes
+	port  uint16
+	fd    int32
+	marks marks
+	state state
 
 	discarded int32  // bytes thrown away while closing
 	seen      uint32 // tick of the last sign of life
@@ -74,7 +75,9 @@ type hello struct {
 func (c *Conn) ID() ConnID { return c.id }
 
 // Remote is the address of the TCP peer.
-func (c *Conn) Remote() netip.AddrPort { return c.remote }
+func (c *Conn) Remote() netip.AddrPort {
+	return netip.AddrPortFrom(netip.AddrFrom16(c.peer).Unmap(), c.port)
+}
 
 // Reactor is the owner.
 func (c *Conn) Reactor() *Reactor { return c.r }

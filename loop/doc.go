@@ -25,8 +25,9 @@
 // serves everything posted until the loop comes to it. A turn hands the whole
 // burst to the Handler, which sends references to shared frames; each
 // connection that got something is then flushed once, with one write for all
-// of it. Long flushes are cut into slices between which the loop looks at its
-// sockets.
+// of it. Long bursts and long flushes are cut into slices between which the
+// loop looks at its sockets. Where a reactor stood still its deadlines did too
+// (type clock), so that a paused machine does not wake up to cut its clients.
 //
 // # Writing
 //

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"math"
 	"runtime"
 	"sync"
 	"testing"
@@ -88,6 +89,13 @@ func TestOfferIsBounded(t *testing.T) {
 				t.Error("a closed mailbox takes events")
 			}
 		})
+	}
+}
+
+func TestOfferOfAbsurdSize(t *testing.T) {
+	m := mailbox{maxCount: 10, maxSize: 10}
+	if !m.offer("x", 1) || m.offer("x", math.MaxInt) {
+		t.Error("the sum of sizes overflowed")
 	}
 }
 

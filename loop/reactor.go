@@ -3,6 +3,7 @@ package loop
 import (
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"runtime/debug"
 	"sync/atomic"
 	"time"
@@ -99,12 +100,22 @@ func (r *Reactor) OnOpen(g gnet.Conn) ([]byte, gnet.Action) {
 	}
 	r.owner.check()
 	c.g = g
+	forget(g.LocalAddr())
+	forget(g.RemoteAddr())
 	c.fd = int32(g.Fd())
 	c.id = r.conns.add(c, r.index)
 	r.wheel.set(c, r.wheel.after(r.opts.HandshakeTimeout))
 	r.count.connections.Add(1)
 	r.count.opened.Add(1)
 	return nil, gnet.None
+}
+
+// forget lets the bytes of an address go. gnet keeps both addresses of each
+// socket as the net package made them, 64 bytes of which nobody looks at again.
+func forget(a net.Addr) {
+	if tcp, ok := a.(*net.TCPAddr); ok {
+		tcp.IP = nil
+	}
 }
 
 // OnTraffic is gnet's: a socket has bytes. All of them are taken: what stayed

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"iter"
 	"net/url"
 	"strconv"
 	"strings"
@@ -19,13 +20,16 @@ import (
 // The handshake is answered when Redis has confirmed every channel, so an open
 // connection is a subscribed one.
 type plain struct {
-	user   string
 	offer  *offer // until the handshake is answered
 	member hub.Member
-	more   []*hub.Member // of the second channel and all others
-	sent   uint32        // inbox entries of this connection so far
+	more   *further // nil: it has one channel
+	sent   uint32   // inbox entries of this connection so far
 	opened bool
 }
+
+// further are the memberships of the second channel and all others. They do not
+// move: channels refer to them.
+type further []hub.Member
 
 // offer is what the answer to the handshake needs.
 type offer struct {
@@ -89,18 +93,29 @@ func wanted(query string, limit int) ([]string, *codec.HTTPError) {
 }
 
 func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
-	if len(channels) > 1 {
-		s.more = make([]*hub.Member, 0, len(channels)-1)
+	if n := len(channels) - 1; n > 0 {
+		more := make(further, n)
+		s.more = &more
 	}
-	for i, name := range channels {
-		m := &s.member
-		if i > 0 {
-			m = new(hub.Member)
-			s.more = append(s.more, m)
-		}
-		h.local.Join(c, m, name)
+	for m := range s.members() {
+		h.local.Join(c, m, channels[0])
+		channels = channels[1:]
 		if !m.Ready() {
 			s.offer.waiting++
+		}
+	}
+}
+
+// members are all memberships, in the order of the request.
+func (s *plain) members() iter.Seq[*hub.Member] {
+	return func(yield func(*hub.Member) bool) {
+		if !yield(&s.member) || s.more == nil {
+			return
+		}
+		for i := range *s.more {
+			if !yield(&(*s.more)[i]) {
+				return
+			}
 		}
 	}
 }
@@ -140,8 +155,7 @@ func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 		h.node.ended(c, end)
 		s.report(h, c, "disconnect", []byte(strconv.Itoa(int(end.Code))+" "+end.Reason), nil)
 	}
-	h.local.Leave(&s.member)
-	for _, m := range s.more {
+	for m := range s.members() {
 		h.local.Leave(m)
 	}
 }
@@ -155,7 +169,6 @@ func (s *plain) report(h *Handler, c *loop.Conn, kind string, data []byte, done 
 		Type:    kind,
 		ID:      name + "." + strconv.FormatUint(uint64(s.sent), 36),
 		Conn:    name,
-		User:    s.user,
 		Channel: s.channels(),
 		Data:    data,
 		Reply:   h.node.Reply,
@@ -182,12 +195,11 @@ func (s *plain) report(h *Handler, c *loop.Conn, kind string, data []byte, done 
 // channels are the names of the connection's channels, put together with
 // spaces, which no name contains.
 func (s *plain) channels() string {
-	if len(s.more) == 0 {
+	if s.more == nil {
 		return s.member.Name()
 	}
-	names := make([]string, 0, 1+len(s.more))
-	names = append(names, s.member.Name())
-	for _, m := range s.more {
+	names := make([]string, 0, 1+len(*s.more))
+	for m := range s.members() {
 		names = append(names, m.Name())
 	}
 	return strings.Join(names, " ")
