@@ -55,6 +55,8 @@ type Connections struct {
 type Message struct {
 	Max       Size `yaml:"max" range:"128B..256MiB" help:"Longest message accepted from a client, after reassembly; longer ones close the connection with 1009"`
 	Fragments int  `yaml:"fragments" range:"1..1048576" help:"Most frames one message may be cut into"`
+
+	Timeout time.Duration `yaml:"timeout" range:"100ms..1h" help:"Time from the first byte of a message to its last"`
 }
 
 // Queue bounds what waits on its way to clients.
@@ -113,7 +115,7 @@ func Default() Config {
 		Origins:     []string{},
 		Protocols:   []string{"*"},
 		Connections: Connections{Channels: 128},
-		Message:     Message{Max: 64 * KiB, Fragments: 1024},
+		Message:     Message{Max: 64 * KiB, Fragments: 1024, Timeout: time.Minute},
 		Queue:       Queue{Max: 1 * MiB, Mailbox: 65536, MailboxBytes: 64 * MiB},
 		Handshake:   Handshake{Timeout: 5 * time.Second, Line: 4 * KiB, Head: 8 * KiB, Headers: 64},
 		Ping:        Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},

@@ -154,6 +154,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.hub.Start()
 	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
+	running.Go(func() { a.part(fail, "the reactors", a.watch(parts)) })
 	if a.admin != nil {
 		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page)) })
 	}
@@ -177,6 +178,33 @@ func (a *App) part(fail context.CancelCauseFunc, name string, err error) {
 		fail(fmt.Errorf("%s: %w", name, err))
 	}
 }
+
+// watch fails when a reactor has stood still for so long that its event loop must
+// have ended: nothing in this process could bring it back.
+func (a *App) watch(ctx context.Context) error {
+	t := time.NewTicker(time.Second)
+	defer t.Stop()
+	for failures := 0; ; {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-t.C:
+		}
+		err := a.engine.Alive()
+		if err == nil {
+			failures = 0
+			continue
+		}
+		a.log.Error("a reactor stands still", zap.Error(err))
+		if failures++; failures == maxFailures {
+			return err
+		}
+	}
+}
+
+// maxFailures is for how many seconds a reactor may stand still, after the ten
+// that it takes to be noticed.
+const maxFailures = 30
 
 // leave takes the node out of service: not ready, no new clients, and those
 // that are there are told to come back, which brings them to another node.

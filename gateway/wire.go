@@ -29,6 +29,7 @@ func loopOptions(c *config.Config, log *zap.Logger) loop.Options {
 		HandshakeTimeout: c.Handshake.Timeout,
 		PingInterval:     c.Ping.Interval,
 		PingTimeout:      c.Ping.Timeout,
+		MessageTimeout:   c.Message.Timeout,
 		CloseTimeout:     c.Close.Timeout,
 		MaxConnections:   c.Connections.Max,
 		MaxQueue:         int(c.Queue.Max),

@@ -341,7 +341,7 @@ func (c *raw) read() (codec.Header, []byte, error) {
 		}
 		h, size, err := codec.ParseHeader(head)
 		if err != nil || h.Masked {
-			return h, nil, fmt.Errorf("bad frame from the server: %v", err)
+			return h, nil, fmt.Errorf("bad frame from the server: %w", err)
 		}
 		if size == 0 {
 			continue

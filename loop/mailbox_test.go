@@ -104,7 +104,7 @@ func TestMailboxLetsGo(t *testing.T) {
 	for range 10 * maxIdleMailbox {
 		m.put(t)
 	}
-	events := m.take()
+	m.take()
 	m.release()
 	if cap(m.out) > maxIdleMailbox {
 		t.Errorf("%d slots kept after a burst", cap(m.out))
@@ -112,7 +112,7 @@ func TestMailboxLetsGo(t *testing.T) {
 	for range 10 {
 		m.put(t)
 	}
-	events = m.take()
+	events := m.take()
 	m.release()
 	for i, e := range events[:cap(events)] {
 		if e != nil {

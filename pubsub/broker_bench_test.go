@@ -2,6 +2,7 @@ package pubsub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync/atomic"
 	"testing"
@@ -31,7 +32,9 @@ func BenchmarkRedis(b *testing.B) {
 	go func() { done <- broker.Run(ctx, &sink) }()
 	defer func() {
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			b.Error(err)
+		}
 	}()
 	broker.Subscribe("a")
 	pubsubtest.Eventually(b, "subscribed", func() bool { return sink.subscribed.Load() == 1 })
@@ -60,7 +63,9 @@ func BenchmarkSubscribe(b *testing.B) {
 	go func() { done <- broker.Run(ctx, &sink) }()
 	defer func() {
 		cancel()
-		<-done
+		if err := <-done; !errors.Is(err, context.Canceled) {
+			b.Error(err)
+		}
 	}()
 	n := int64(0)
 	b.ReportAllocs()

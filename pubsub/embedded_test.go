@@ -65,7 +65,7 @@ func TestEmbeddedSurvivesClients(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer conn.Close()
-			go io.WriteString(conn, c.send) // a refused client is cut off while it writes
+			go func() { _, _ = io.WriteString(conn, c.send) }() // a refused client is cut off while it writes
 			got := make([]byte, len(c.want))
 			if n, err := io.ReadFull(conn, got); err != nil || string(got) != c.want {
 				t.Errorf("got %q, %v; want %q", got[:n], err, c.want)

@@ -46,7 +46,7 @@ func once(c redis.UniversalClient) (redis.UniversalClient, func()) {
 	o := *single.Options()
 	o.MaxRetries, o.ContextTimeoutEnabled, o.PoolSize = -1, true, 2
 	own := redis.NewClient(&o)
-	return own, func() { own.Close() } // nothing is under way; its error has no consequence
+	return own, func() { _ = own.Close() } // nothing is under way; its error has no consequence
 }
 
 // untilEnd writes batches, or probes while Redis is down, until ctx ends.

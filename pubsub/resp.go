@@ -75,7 +75,7 @@ var errShort = errors.New("short")
 func parse(b []byte, maxPayload int) (rep reply, n, need int, err error) {
 	c := cursor{b: b}
 	rep, err = c.reply(maxPayload)
-	if err == errShort {
+	if errors.Is(err, errShort) {
 		return reply{}, 0, max(c.need, len(b)+1), nil
 	}
 	if err != nil {

@@ -162,6 +162,7 @@ func (s *session) handle(rep reply) error {
 		return s.confirmed(verbSubscribe, rep.channel)
 	case replyUnsubscribed:
 		return s.confirmed(verbUnsubscribe, rep.channel)
+	case replyPong, replyStatus, replyError:
 	}
 	return s.answered(rep)
 }
@@ -335,6 +336,7 @@ func (s *session) refused(cmd command, text string) error {
 		return fmt.Errorf("pubsub: Redis at %s answers PING with: %s", addr, text)
 	case verbUnsubscribe:
 		return fmt.Errorf("pubsub: Redis at %s refuses UNSUBSCRIBE: %s; allow the user +unsubscribe", addr, text)
+	case verbSubscribe:
 	}
 	// One forbidden channel spoils the whole SUBSCRIBE: halve until it is alone.
 	if cmd.total > 1 {

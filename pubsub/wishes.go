@@ -132,6 +132,7 @@ func (i wish) due() bool {
 		return !i.want || i.announce
 	case refusedSubscribed:
 		return !i.want || i.announce
+	case toldSubscribe, toldUnsubscribe: // in flight
 	}
 	return false
 }

@@ -2,10 +2,6 @@ package session
 
 import (
 	"errors"
-	"fmt"
-	"runtime/debug"
-
-	"go.uber.org/zap"
 
 	"sluice/codec"
 	"sluice/gateway/hub"
@@ -110,12 +106,7 @@ func (h *Handler) OnEvents(events []any) {
 
 // event is the recover boundary of one event: the others go on.
 func (h *Handler) event(e any) {
-	defer func() {
-		if p := recover(); p != nil {
-			h.node.Log.Error("panic survived: an event was lost, please report this", zap.String("event", fmt.Sprintf("%T", e)),
-				zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
-		}
-	}()
+	defer h.r.Recover(nil, "event")
 	if h.local.Take(e) {
 		return
 	}

@@ -74,11 +74,12 @@ func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 // ended counts and logs the end of a WebSocket connection.
 func (n *Node) ended(c *loop.Conn, end loop.End) {
 	n.Counters.Closed.add(end.Code)
-	fields := []zap.Field{zap.String("conn", hub.ConnName(n.ID, c.ID())), zap.Stringer("remote", c.Remote()),
-		zap.Uint16("code", uint16(end.Code)), zap.String("reason", end.Reason)}
+	level, message := zap.DebugLevel, "connection ended"
 	if end.Local && end.Code != codec.StatusServiceRestart {
-		n.Log.Info("closed: "+end.Reason, fields...) // a constant text: it was our decision
-		return
+		level, message = zap.InfoLevel, "closed: "+end.Reason // a constant text: it was our decision
 	}
-	n.Log.Debug("connection ended", fields...)
+	if line := n.Log.Check(level, message); line != nil {
+		line.Write(zap.String("conn", hub.ConnName(n.ID, c.ID())), zap.Stringer("remote", c.Remote()),
+			zap.Uint16("code", uint16(end.Code)), zap.String("reason", end.Reason))
+	}
 }
