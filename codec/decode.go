@@ -10,8 +10,7 @@ type DecoderOptions struct {
 	// MaxFragments bounds the frames of a message; values below 1 count as 1. One more fails with 1008, not 1009: the
 	// message is not too big, it is its cutting that is refused, and sending less would not help the peer.
 	MaxFragments int
-	// Deflate allows RSV1 on the first frame of a data message (RFC 7692 §6). The text of such a message is not checked
-	// here: that is the inflater's task.
+	// Deflate says AllowDeflate for every connection.
 	Deflate bool
 }
 
@@ -54,6 +53,11 @@ func (d *Decoder) Init(o *DecoderOptions) {
 		d.rules |= refuseRSV1
 	}
 }
+
+// AllowDeflate allows RSV1 on the first frame of a data message (RFC 7692 §6), when the handshake of this connection agreed on
+// permessage-deflate. Call it between Init and the first Next. Such a message is handed out as it came, and the text in it
+// not checked: that is for an Inflater and ValidText.
+func (d *Decoder) AllowDeflate() { d.rules &^= refuseRSV1 }
 
 // Next takes bytes from the front of b, n of them, and returns a message when they complete one. Unless it does, m.Op is
 // OpContinuation and n is len(b): partial headers and payloads are kept inside the Decoder, callers keep nothing. Control frames are

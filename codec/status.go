@@ -91,7 +91,7 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Code.String() + ": " + e.Reason }
 
-// The violations a Decoder or ParseClose can find.
+// The violations that a Decoder, an Inflater or ParseClose can find.
 var (
 	ErrReservedBits        = &Error{StatusProtocolError, "reserved bit set without an extension"}
 	ErrOpcode              = &Error{StatusProtocolError, "unknown opcode"}
@@ -106,6 +106,8 @@ var (
 	ErrMessageTooBig       = &Error{StatusMessageTooBig, "message too big"}
 	ErrTooManyFragments    = &Error{StatusPolicyViolation, "message has too many fragments"}
 	ErrInvalidText         = &Error{StatusInvalidPayload, "text is not valid UTF-8"}
+	ErrDeflate             = &Error{StatusInvalidPayload, "compressed message is broken"}
+	ErrInflateRatio        = &Error{StatusMessageTooBig, "message inflates more than a thousandfold"}
 	ErrCloseLength         = &Error{StatusProtocolError, "close payload of one byte"}
 	ErrCloseCode           = &Error{StatusProtocolError, "close code may not be sent"}
 	ErrCloseReasonEncoding = &Error{StatusInvalidPayload, "close reason is not valid UTF-8"}

@@ -9,6 +9,10 @@ import (
 // fastText is the length in bytes from which the vector check beats the standard library's (BenchmarkUTF8); below it that one has no vector code.
 const fastText = 32
 
+// ValidText reports whether p is well-formed UTF-8 (RFC 3629; RFC 6455 §8.1): the check that a Decoder leaves out for a message that is
+// deflated, to be made when it has been inflated. If it is not, ErrInvalidText says so.
+func ValidText(p []byte) bool { return validText(p) }
+
 // validText reports whether p is well-formed UTF-8 (RFC 3629; RFC 6455 §8.1).
 func validText(p []byte) bool {
 	if len(p) < fastText {
