@@ -157,7 +157,7 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 		case e.space <- struct{}{}:
 		default: // said already
 		}
-		c := &Conn{r: r, hello: &hello{}}
+		c := &Conn{r: r}
 		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 			copy(c.peer[:], addr.IP.To16())
 			c.port = uint16(addr.Port)

@@ -24,15 +24,34 @@ type Conn struct {
 	marks marks
 	state state
 
-	discarded int32  // bytes thrown away while closing
-	seen      uint32 // tick of the last sign of life
-	begun     uint32 // tick in which the message began that is not complete yet; 0: none
-	timer     timer  // handshake, ping or close deadline, as state says
-	hello     *hello // until the handshake is over
-	end       *End   // set once the end has begun
+	discarded int32     // bytes thrown away while closing
+	seen      uint32    // tick of the last sign of life
+	begun     uint32    // tick in which the message began that is not complete yet; 0: none
+	held      uint32    // bytes of it, as counted in Engine.incomplete
+	allowance allowance // what it may send before it has to pause
+	timer     timer     // handshake, ping or close deadline, as state says
+	rare      *rare     // nil while nothing unusual is going on
 	dec       codec.Decoder
 
 	outbox
+}
+
+// rare is what a connection needs at its beginning, at its end, and in trouble.
+// Most of the time it has none.
+type rare struct {
+	request codec.RequestReader // until the request is complete
+	early   []byte              // what came behind the request before it was answered
+	pong    pong                // the answer to the newest ping, where it has to wait
+	end     End                 // how the connection ends
+	ending  bool                // end is set
+}
+
+// special is c's rare state, made where it has none.
+func (c *Conn) special() *rare {
+	if c.rare == nil {
+		c.rare = new(rare)
+	}
+	return c.rare
 }
 
 // state is where a connection stands. It only ever moves down this list.
@@ -65,12 +84,6 @@ const (
 
 func (m marks) has(x marks) bool { return m&x != 0 }
 
-// hello is what a connection needs during its handshake only.
-type hello struct {
-	request codec.RequestReader
-	held    []byte // what came behind the request before it was answered
-}
-
 // ID names the connection in this process.
 func (c *Conn) ID() ConnID { return c.id }
 
@@ -89,10 +102,13 @@ func (c *Conn) Open() bool { return c.state == open }
 // buffer, or bytes held back: dead when receive returns.
 func (c *Conn) receive(b []byte) {
 	c.alive()
-	if c.hello != nil && c.state >= open { // what was held back comes before what the socket has now
-		held := c.hello.held
-		c.hello = nil
-		c.consume(held)
+	if c.state == open && !c.spendBytes(len(b)) {
+		return
+	}
+	if c.rare != nil && c.rare.early != nil && c.state >= open { // it comes before what the socket has now
+		early := c.rare.early
+		c.rare.early = nil
+		c.consume(early)
 	}
 	c.consume(b)
 	if c.state == open {
@@ -102,6 +118,7 @@ func (c *Conn) receive(b []byte) {
 
 // alive notes a sign of life, which is also the answer to a ping.
 func (c *Conn) alive() {
+	c.allowance.grow(c.r.wheel.now-c.seen, &c.r.engine.rates)
 	c.seen = c.r.wheel.now
 	if c.marks.has(markPinged) {
 		c.marks &^= markPinged
@@ -132,7 +149,7 @@ func (c *Conn) consume(b []byte) {
 
 // readRequest reads the request head (RFC 6455 §4.2.1) and hands it up.
 func (c *Conn) readRequest(b []byte) (rest []byte) {
-	req, n, err := c.hello.request.Next(b, &c.r.opts.Request)
+	req, n, err := c.special().request.Next(b, &c.r.opts.Request)
 	if err != nil {
 		c.Refuse(asRefusal(err))
 		return b[len(b):]
@@ -160,17 +177,18 @@ func (c *Conn) readRequest(b []byte) (rest []byte) {
 // hold keeps what a client sends before its request is answered. Few do, and
 // those send a frame or two.
 func (c *Conn) hold(b []byte) (rest []byte) {
-	if len(c.hello.held)+len(b) > maxHeld {
+	s := c.special()
+	if len(s.early)+len(b) > maxEarly {
 		c.Refuse(errEager)
 		return nil
 	}
-	c.hello.held = append(c.hello.held, b...)
+	s.early = append(s.early, b...)
 	return nil
 }
 
-// maxHeld bounds, in bytes, what a client may send behind its request before
+// maxEarly bounds, in bytes, what a client may send behind its request before
 // the answer.
-const maxHeld = 16 << 10
+const maxEarly = 16 << 10
 
 // readFrame reads up to one message and acts on it.
 func (c *Conn) readFrame(b []byte) (rest []byte) {
@@ -182,17 +200,21 @@ func (c *Conn) readFrame(b []byte) (rest []byte) {
 	switch m.Op {
 	case codec.OpText, codec.OpBinary:
 		c.begun = 0
-		if c.state == open {
+		if c.state == open && c.spendMessage() {
 			c.r.count.messagesIn.Add(1)
 			c.r.handler.OnMessage(c, m.Op, m.Payload)
 		}
 	case codec.OpPing:
-		if c.state == open { // after our close frame nothing may follow (§5.5.1)
+		if c.state == open && c.spendControl() { // after our close frame nothing may follow (§5.5.1)
 			c.answer(m.Payload)
+		}
+	case codec.OpPong: // a sign of life
+		if c.state == open {
+			c.spendControl()
 		}
 	case codec.OpClose:
 		c.peerClosed(m.Payload)
-	case codec.OpPong, codec.OpContinuation: // a sign of life; an incomplete message
+	case codec.OpContinuation: // an incomplete message
 	}
 	return b[n:]
 }
@@ -201,6 +223,7 @@ func (c *Conn) readFrame(b []byte) (rest []byte) {
 // complete. Without it a client could have us hold a large part of one for ever,
 // at the price of a byte now and then.
 func (c *Conn) timeMessage() {
+	c.countHeld(c.dec.Held())
 	if !c.dec.Partial() {
 		c.begun = 0
 		return
@@ -222,14 +245,15 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
 	}
 	c.state = open
 	c.dec.Init(&c.r.opts.Decoder)
+	c.allowance.fill(&c.r.engine.rates)
 	c.r.count.upgraded.Add(1)
 	c.r.armPing(c)
 	c.output(codec.AppendSwitch(c.r.scratch[:0], u.Key, protocol, extensions))
-	if len(c.hello.held) > 0 {
+	if c.special().early != nil {
 		c.r.resume(c)
-	} else {
-		c.hello = nil
+		return
 	}
+	c.rare = nil
 }
 
 // Refuse answers the request with an HTTP error and ends the connection.
@@ -311,8 +335,8 @@ func (c *Conn) peerClosed(payload []byte) {
 
 // begin notes how the connection ends. The first word counts.
 func (c *Conn) begin(end End) {
-	if c.end == nil {
-		c.end = &end
+	if s := c.special(); !s.ending {
+		s.end, s.ending = end, true
 	}
 }
 
@@ -324,8 +348,9 @@ func (c *Conn) linger() {
 		return
 	}
 	c.state = lingering
-	c.hello = nil
+	c.special().early = nil
 	c.dec.Release()
+	c.countHeld(0)
 	c.r.wheel.set(c, c.r.wheel.after(min(c.r.opts.CloseTimeout, maxLinger)))
 	c.flushSoon()
 }

@@ -28,6 +28,9 @@ type Engine struct {
 	limit    int // connections served at once
 	reserve  int // more that are taken in to be told 503
 
+	rates        rates
+	backlog      atomic.Int64 // bytes that wait for clients whose sockets are full
+	incomplete   atomic.Int64 // bytes of messages that are not complete
 	total        atomic.Int64 // sockets accepted and not yet closed
 	accepted     atomic.Int64
 	acceptErrors atomic.Int64
@@ -61,6 +64,7 @@ func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
 	}
 	e := &Engine{
 		opts:       o,
+		rates:      newRates(&o),
 		log:        sampled(o.Log),
 		began:      time.Now(),
 		space:      make(chan struct{}, 1),
@@ -193,7 +197,7 @@ func (e *Engine) Limit() int { return e.limit }
 
 // Stats sums the figures of all reactors.
 func (e *Engine) Stats() Stats {
-	s := Stats{Accepted: e.accepted.Load(), AcceptErrors: e.acceptErrors.Load()}
+	s := Stats{Accepted: e.accepted.Load(), AcceptErrors: e.acceptErrors.Load(), Backlog: e.backlog.Load(), Incomplete: e.incomplete.Load()}
 	for _, r := range e.reactors {
 		s.add(&r.count)
 		s.Mailbox += int64(r.box.depth())

@@ -19,6 +19,10 @@ var (
 	errPanic    = &codec.Error{Code: codec.StatusInternalError, Reason: "internal error"}
 	errDawdling = &codec.Error{Code: codec.StatusPolicyViolation, Reason: "a message did not arrive in time"}
 	errSlow     = &codec.Error{Code: codec.StatusTryAgainLater, Reason: "too slow: the send queue is full"}
+	errChatty   = &codec.Error{Code: codec.StatusPolicyViolation, Reason: "too many messages"}
+	errVoluble  = &codec.Error{Code: codec.StatusPolicyViolation, Reason: "too many bytes"}
+	errNagging  = &codec.Error{Code: codec.StatusPolicyViolation, Reason: "too many pings or pongs"}
+	errCrowded  = &codec.Error{Code: codec.StatusTryAgainLater, Reason: "this node holds too many incomplete messages"}
 	errSilent   = &codec.Error{Code: codec.StatusAbnormal, Reason: "ping not answered"}
 )
 

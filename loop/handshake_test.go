@@ -160,7 +160,7 @@ func TestLateUpgrade(t *testing.T) {
 		stream := text("1") + text("2") + bye(1000, "")
 		c.send(stream[:9]) // ends inside a frame
 		until(t, "held bytes", func() (ok bool) {
-			n.on(func(*Reactor) { ok = len(waiting.c.hello.held) == 9 })
+			n.on(func(*Reactor) { ok = len(waiting.c.special().early) == 9 })
 			return ok
 		})
 		n.on(func(r *Reactor) {
@@ -192,7 +192,7 @@ func TestLateUpgrade(t *testing.T) {
 		<-arrived
 		c.send(text("1"))
 		until(t, "held bytes", func() (ok bool) {
-			n.on(func(*Reactor) { ok = len(waiting.c.hello.held) > 0 })
+			n.on(func(*Reactor) { ok = len(waiting.c.special().early) > 0 })
 			return ok
 		})
 		n.on(func(*Reactor) {
@@ -210,7 +210,7 @@ func TestLateUpgrade(t *testing.T) {
 		<-arrived
 		c.send(text("1") + bye(1000, ""))
 		until(t, "held bytes", func() (ok bool) {
-			n.on(func(*Reactor) { ok = len(waiting.c.hello.held) > 0 })
+			n.on(func(*Reactor) { ok = len(waiting.c.special().early) > 0 })
 			return ok
 		})
 		n.on(func(*Reactor) {
@@ -224,7 +224,7 @@ func TestLateUpgrade(t *testing.T) {
 
 	t.Run("too much meanwhile", func(t *testing.T) {
 		c := dialRaw(t, n.addr, 0)
-		c.send(request + text(strings.Repeat("x", maxHeld)))
+		c.send(request + text(strings.Repeat("x", maxEarly)))
 		<-arrived
 		if got := c.response(); !strings.HasPrefix(got, "400 ") {
 			t.Errorf("got %s", got)

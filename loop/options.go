@@ -22,8 +22,16 @@ type Options struct {
 	MessageTimeout   time.Duration // from the first byte of a message to its last
 	CloseTimeout     time.Duration // from our close frame to the end of the connection
 
+	// What a client may send before it is closed with 1008: so many a second, and
+	// so many at once. 0 = no limit.
+	MessageRate, MessageBurst int // data messages
+	ByteRate, ByteBurst       int // bytes, framing included
+	ControlRate, ControlBurst int // pings and pongs
+
 	MaxConnections int // connections served at once; more are answered 503. 0 = what the fd limit allows
 	MaxQueue       int // bytes waiting for one connection, the kernel's own queue not counted
+	MaxBacklog     int // bytes waiting for all connections whose sockets are full
+	MaxIncomplete  int // bytes of all messages that are not complete
 	MaxMailbox     int // messages waiting for one reactor
 	MaxMailboxSize int // bytes of those messages
 
@@ -41,11 +49,16 @@ func DefaultOptions() Options {
 		MessageTimeout:   time.Minute,
 		CloseTimeout:     5 * time.Second,
 		MaxQueue:         1 << 20,
+		MaxBacklog:       1 << 30,
+		MaxIncomplete:    256 << 20,
 		MaxMailbox:       1 << 16,
 		MaxMailboxSize:   64 << 20,
 		Log:              zap.NewNop(),
 	}
 }
+
+// maxQueue bounds what may wait for one connection, so that 32 bits count it.
+const maxQueue = 1 << 30
 
 // withDefaults fills the zero fields of o.
 func (o Options) withDefaults() Options {
@@ -61,6 +74,8 @@ func (o Options) withDefaults() Options {
 	orElse(&o.MessageTimeout, d.MessageTimeout)
 	orElse(&o.CloseTimeout, d.CloseTimeout)
 	orElse(&o.MaxQueue, d.MaxQueue)
+	orElse(&o.MaxBacklog, d.MaxBacklog)
+	orElse(&o.MaxIncomplete, d.MaxIncomplete)
 	orElse(&o.MaxMailbox, d.MaxMailbox)
 	orElse(&o.MaxMailboxSize, d.MaxMailboxSize)
 	orElse(&o.Log, d.Log)
@@ -75,6 +90,14 @@ func (o *Options) check() error {
 	}{
 		{"MaxConnections", int64(o.MaxConnections)},
 		{"MaxQueue", int64(o.MaxQueue)},
+		{"MaxBacklog", int64(o.MaxBacklog)},
+		{"MaxIncomplete", int64(o.MaxIncomplete)},
+		{"MessageRate", int64(o.MessageRate)},
+		{"MessageBurst", int64(o.MessageBurst)},
+		{"ByteRate", int64(o.ByteRate)},
+		{"ByteBurst", int64(o.ByteBurst)},
+		{"ControlRate", int64(o.ControlRate)},
+		{"ControlBurst", int64(o.ControlBurst)},
 		{"MaxMailbox", int64(o.MaxMailbox)},
 		{"MaxMailboxSize", int64(o.MaxMailboxSize)},
 		{"HandshakeTimeout", int64(o.HandshakeTimeout)},
@@ -86,6 +109,9 @@ func (o *Options) check() error {
 		if bound.value < 0 {
 			return fmt.Errorf("loop: %s is %d: it must not be negative", bound.name, bound.value)
 		}
+	}
+	if o.MaxQueue > maxQueue {
+		return fmt.Errorf("loop: MaxQueue is %d: it must not be above %d", o.MaxQueue, maxQueue)
 	}
 	if o.Reactors < 1 || o.Reactors > maxReactors {
 		return fmt.Errorf("loop: %d reactors: must be 1 to %d", o.Reactors, maxReactors)

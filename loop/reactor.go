@@ -149,9 +149,9 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	}
 	c.state = dead
 	c.g = nil // from here on its fd may be another client's
-	c.outbox = outbox{}
+	c.dropQueue()
 	c.dec.Release()
-	c.hello = nil
+	c.countHeld(0)
 	r.wheel.drop(c)
 	r.conns.remove(c.id)
 	r.count.connections.Add(-1)
@@ -159,7 +159,7 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	c.begin(End{Code: codec.StatusAbnormal, Reason: "connection lost"})
 	if c.marks.has(markKnown) {
 		defer r.Recover(nil, "close")
-		r.handler.OnClose(c, *c.end)
+		r.handler.OnClose(c, c.rare.end)
 	}
 	return gnet.None
 }

@@ -62,7 +62,7 @@ func TestNeverReads(t *testing.T) {
 		if c.Open() || c.Send(frame) || c.Write(codec.OpText, nil) {
 			t.Error("it is still open")
 		}
-		if c.queued > 2*len(frame) {
+		if int(c.queued) > 2*len(frame) {
 			t.Errorf("%d bytes still queued", c.queued)
 		}
 	})
@@ -190,7 +190,7 @@ func TestPongsDoNotGather(t *testing.T) {
 	c.send(pings.String())
 	until(t, "all pings to be read", func() bool { return n.Stats().BytesIn-in == int64(pings.Len()) })
 	n.on(func(*Reactor) {
-		if conn.queued > len(big)+2*chunkCost {
+		if int(conn.queued) > len(big)+2*chunkCost {
 			t.Errorf("%d bytes queued", conn.queued)
 		}
 	})

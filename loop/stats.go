@@ -16,6 +16,7 @@ type counters struct {
 	sends       atomic.Int64 // send system calls
 	blocked     atomic.Int64 // sends that the socket did not take whole
 	overflows   atomic.Int64 // connections closed because their queue was full
+	excesses    atomic.Int64 // connections closed because they sent too much
 	panics      atomic.Int64
 	refused     atomic.Int64 // requests answered 503 because of the connection cap
 	timeouts    atomic.Int64 // handshakes and messages that did not finish in time
@@ -44,6 +45,9 @@ type Stats struct {
 	Sends          int64 // send system calls
 	Blocked        int64 // sends that the socket did not take whole
 	Overflows      int64 // connections closed because their queue was full
+	Excesses       int64 // connections closed because they sent too much
+	Backlog        int64 // bytes that wait for clients whose sockets are full, now
+	Incomplete     int64 // bytes of messages that are not complete, now
 	Panics         int64 // panics survived
 	MailboxRefused int64 // messages lost because a reactor's mailbox was full
 	Turns          int64 // turns taken by reactors
@@ -63,6 +67,7 @@ func (s *Stats) add(c *counters) {
 	s.Sends += c.sends.Load()
 	s.Blocked += c.blocked.Load()
 	s.Overflows += c.overflows.Load()
+	s.Excesses += c.excesses.Load()
 	s.Panics += c.panics.Load()
 	s.MailboxRefused += c.lost.Load()
 	s.Turns += c.turns.Load()

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"errors"
 
 	"go.uber.org/zap"
@@ -15,8 +16,8 @@ import (
 type outbox struct {
 	first  []byte
 	more   *backlog // nil: none
-	pong   *pong    // the answer to the newest ping, where it has to wait
-	queued int      // bytes of first and more, and chunkCost for each
+	queued int32    // bytes of first and more, and chunkCost for each
+	backed uint32   // of queued, what is counted in Engine.backlog
 }
 
 const (
@@ -81,7 +82,7 @@ func (c *Conn) write(op codec.Opcode, payload []byte) {
 
 // pong is a pong frame that waits.
 type pong struct {
-	size  uint8
+	size  uint8 // 0: none does
 	frame [2 + 125]byte
 }
 
@@ -93,10 +94,8 @@ func (c *Conn) answer(ping []byte) {
 		c.corked()
 		return
 	}
-	if c.pong == nil {
-		c.pong = new(pong)
-	}
-	c.pong.size = uint8(len(codec.AppendFrame(c.pong.frame[:0], codec.OpPong, ping)))
+	p := &c.special().pong
+	p.size = uint8(len(codec.AppendFrame(p.frame[:0], codec.OpPong, ping)))
 	c.flushSoon()
 }
 
@@ -176,7 +175,7 @@ func (c *Conn) room(n int) bool {
 }
 
 func (c *Conn) fits(n int) bool {
-	return c.first == nil || c.queued+n+chunkCost <= c.r.opts.MaxQueue
+	return c.first == nil || (int(c.queued)+n+chunkCost <= c.r.opts.MaxQueue && c.r.engine.backlog.Load() <= int64(c.r.opts.MaxBacklog))
 }
 
 // overflow ends a connection that reads too slowly. Its queue is dropped, but
@@ -188,7 +187,7 @@ func (c *Conn) overflow() {
 	c.r.count.overflows.Add(1)
 	rest := c.first
 	split := c.marks.has(markSplit)
-	c.outbox = outbox{}
+	c.dropQueue()
 	if split {
 		c.enqueue(rest)
 	}
@@ -206,7 +205,10 @@ func (c *Conn) push(chunk []byte) {
 
 // enqueue puts a chunk, which has a byte at least, at the end of the queue.
 func (c *Conn) enqueue(chunk []byte) {
-	c.queued += len(chunk) + chunkCost
+	c.queued += int32(len(chunk)) + chunkCost
+	if c.marks.has(markBlocked) {
+		c.countBacklog()
+	}
 	if c.first == nil {
 		c.first = chunk
 		return
@@ -215,6 +217,12 @@ func (c *Conn) enqueue(chunk []byte) {
 		c.more = c.r.backlogs.take()
 	}
 	c.more.push(chunk)
+}
+
+// dropQueue forgets all that waits.
+func (c *Conn) dropQueue() {
+	c.outbox = outbox{backed: c.backed}
+	c.countBacklog()
 }
 
 // flushSoon sees to it that c is flushed in this turn.
@@ -231,10 +239,8 @@ func (c *Conn) flushSoon() {
 
 // flush writes until the queue is empty or the socket full.
 func (c *Conn) flush() {
-	if c.pong != nil && c.state == open && !c.marks.has(markBlocked) {
-		p := c.pong
-		c.pong = nil
-		c.push(p.frame[:p.size])
+	if c.rare != nil && c.state == open && !c.marks.has(markBlocked) {
+		c.pushPong()
 	}
 	for c.first != nil && !c.marks.has(markBlocked) && c.state != dead {
 		b := c.gather()
@@ -247,8 +253,20 @@ func (c *Conn) flush() {
 			c.block()
 		}
 	}
+	c.countBacklog()
 	if c.first == nil {
 		c.drained()
+	}
+}
+
+// pushPong queues the pong that waited. The connection has nothing rare then.
+func (c *Conn) pushPong() {
+	if p := &c.rare.pong; p.size > 0 {
+		c.push(bytes.Clone(p.frame[:p.size]))
+		p.size = 0
+	}
+	if c.rare.early == nil && !c.rare.ending {
+		c.rare = nil
 	}
 }
 
@@ -271,7 +289,7 @@ func (c *Conn) gather() []byte {
 
 // sent takes n bytes from the front of the queue.
 func (c *Conn) sent(n int) {
-	c.queued -= n
+	c.queued -= int32(n)
 	for c.first != nil && n >= len(c.first) {
 		n -= len(c.first)
 		c.queued -= chunkCost
@@ -311,6 +329,7 @@ func (c *Conn) send(b []byte) (n int, ok bool) {
 func (c *Conn) block() {
 	c.r.count.blocked.Add(1)
 	c.marks |= markBlocked
+	c.countBacklog()
 	if err := c.r.watcher.watch(c); err != nil {
 		c.r.log.Error("cannot watch a socket for writability: the connection is dropped", zap.Error(err))
 		c.abort()
