@@ -1,6 +1,10 @@
 package config
 
-import "time"
+import (
+	"net/netip"
+	"reflect"
+	"time"
+)
 
 // Config is one node's configuration. The field tags are the single source of every setting's name, help and
 // bounds: flags, environment names, the YAML file, validation and the printed documentation are all read from them.
@@ -8,8 +12,11 @@ import "time"
 //	yaml    name inside its section; section and name joined by a dot are the setting's key
 //	help    what it means, and what to do with it; no trailing full stop
 //	range   inclusive bounds, in the setting's own notation; checked by Validate
-//	oneof   the only accepted values, separated by |
+//	oneof   the only accepted values, separated by |; one that is empty stands for a value left out
+//	example a list's items as one YAML line, for the documentation
 //	prefix, group, embed, name    are kong's: the flag's prefix, its group in --help, its name where it differs
+//
+// A slice of structs is a list that the file alone can hold; the tags of its struct describe each item in the same way.
 //
 // A Config is a plain value: copy it freely. It is safe for concurrent reading once loaded.
 type Config struct {
@@ -28,8 +35,12 @@ type Config struct {
 
 	Node        Node        `yaml:"node" embed:"" prefix:"node-" group:"Node"`
 	Connections Connections `yaml:"connections" embed:"" prefix:"connections-" group:"Connections"`
+	Proxy       Proxy       `yaml:"proxy" embed:"" prefix:"proxy-" group:"Proxies in front"`
+	Auth        Auth        `yaml:"auth" embed:"" prefix:"auth-" group:"Tokens"`
+	Namespaces  []Namespace `yaml:"namespaces" kong:"-" group:"Namespaces" help:"Who may do what on which channels: an item rules the channels whose name begins with its own name and a colon; the item with the empty name rules all that no other one does, names without a colon among them" example:"- {name: inbox, subscribe: user, publish: nobody}"`
 	Message     Message     `yaml:"message" embed:"" prefix:"message-" group:"Messages from clients"`
 	Queue       Queue       `yaml:"queue" embed:"" prefix:"queue-" group:"Queues to clients"`
+	Deflate     Deflate     `yaml:"deflate" embed:"" prefix:"deflate-" group:"Compression"`
 	Handshake   Handshake   `yaml:"handshake" embed:"" prefix:"handshake-" group:"Handshake"`
 	Ping        Ping        `yaml:"ping" embed:"" prefix:"ping-" group:"Keep-alive"`
 	Close       Close       `yaml:"close" embed:"" prefix:"close-" group:"Closing"`
@@ -47,23 +58,51 @@ type Node struct {
 
 // Connections bounds what the node takes on.
 type Connections struct {
-	Max      int `yaml:"max" range:"0..10000000" help:"Client connections this node holds at most; 0 means as many as the file descriptor limit allows"`
-	Channels int `yaml:"channels" range:"1..10000" help:"Channels one connection may be subscribed to"`
+	Max        int `yaml:"max" range:"0..10000000" help:"Client connections this node holds at most; 0 means as many as the file descriptor limit allows"`
+	PerAddress int `yaml:"per_address" range:"0..10000000" help:"Connections that one client address may hold on this node; 0 means no limit, because a whole company or a load balancer may be one address: set proxy.protocol or proxy.trust first if there is one in front"`
+	PerUser    int `yaml:"per_user" range:"0..10000000" help:"Connections that one user, the sub of a token, may hold on this node; 0 means no limit"`
+	AcceptRate int `yaml:"accept_rate" range:"0..1000000" help:"New connections a second that this node takes; the others wait in the listen queue of the kernel; 0 means no limit"`
+	Channels   int `yaml:"channels" range:"1..10000" help:"Channels one connection may be subscribed to"`
 }
 
-// Message bounds one message from a client.
+// Message bounds what one client sends, message by message and in a second.
 type Message struct {
 	Max       Size `yaml:"max" range:"128B..256MiB" help:"Longest message accepted from a client, after reassembly; longer ones close the connection with 1009"`
 	Fragments int  `yaml:"fragments" range:"1..1048576" help:"Most frames one message may be cut into"`
 
 	Timeout time.Duration `yaml:"timeout" range:"100ms..1h" help:"Time from the first byte of a message to its last"`
+
+	Rate        int  `yaml:"rate" range:"0..1000000" help:"Messages a second that one connection may send over time; more close it with 1008; 0 means no limit"`
+	Burst       int  `yaml:"burst" range:"1..1000000" help:"Messages that one connection may send at once, above message.rate"`
+	BytesRate   Size `yaml:"bytes_rate" range:"0B..1GiB" help:"Bytes a second that one connection may send over time, frame headers included; more close it with 1008; 0 means no limit"`
+	BytesBurst  Size `yaml:"bytes_burst" range:"128B..384MiB" help:"Bytes that one connection may send at once, above message.bytes_rate; at least message.max"`
+	ControlRate int  `yaml:"control_rate" range:"0..1000" help:"Pings and pongs a second that one connection may send over time, and twice as many at once; more close it with 1008; 0 means no limit"`
+	Incomplete  Size `yaml:"incomplete" range:"64KiB..1024GiB" help:"Bytes of incomplete messages that this node holds for all its clients together; who sends more is closed with 1013; at least message.max"`
 }
 
 // Queue bounds what waits on its way to clients.
 type Queue struct {
-	Max          Size `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before it is disconnected; at least message.max"`
-	Mailbox      int  `yaml:"mailbox" range:"16..16777216" help:"Messages that may wait for one reactor"`
-	MailboxBytes Size `yaml:"mailbox_bytes" range:"64KiB..64GiB" help:"Bytes that may wait for one reactor; at least message.max"`
+	Max          Size        `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before queue.policy decides; at least message.max"`
+	Policy       QueuePolicy `yaml:"policy" oneof:"disconnect|drop|latest" help:"What becomes of a message when the client's queue is full: disconnect closes the connection with 1013, drop loses the message, latest keeps only the newest message of each channel; a namespace may say otherwise"`
+	Total        Size        `yaml:"total" range:"16KiB..1024GiB" help:"Bytes that may wait for all slow clients of this node together; beyond it the clients that are furthest behind are disconnected; at least queue.max"`
+	Mailbox      int         `yaml:"mailbox" range:"16..16777216" help:"Messages that may wait for one reactor"`
+	MailboxBytes Size        `yaml:"mailbox_bytes" range:"64KiB..64GiB" help:"Bytes that may wait for one reactor; at least message.max"`
+}
+
+// QueuePolicy says what becomes of a message to a client whose queue is full.
+type QueuePolicy string
+
+// The queue policies.
+const (
+	QueueDisconnect QueuePolicy = "disconnect" // the connection is closed with 1013
+	QueueDrop       QueuePolicy = "drop"       // the message is lost, and counted
+	QueueLatest     QueuePolicy = "latest"     // of each channel only the newest message is kept
+)
+
+// Deflate is compression of what is sent to clients that offer it, permessage-deflate of RFC 7692.
+type Deflate struct {
+	Enabled bool `yaml:"enabled" help:"Compresses messages for clients that offer permessage-deflate; it costs CPU time and some memory, and saves bandwidth; a namespace may say otherwise"`
+	Min     Size `yaml:"min" range:"0B..1GiB" help:"Shortest payload that is compressed; shorter ones gain nothing"`
 }
 
 // Handshake bounds the HTTP request that opens a connection.
@@ -104,8 +143,8 @@ type Log struct {
 	Format string `yaml:"format" oneof:"json|console" help:"json for machines, console for people"`
 }
 
-// Default returns the configuration of a node that nobody configured. It is valid, and it is the only place with
-// default numbers.
+// Default returns the configuration of a node that nobody configured. It is valid, and, with defaultItem, the only
+// place with default numbers.
 func Default() Config {
 	return Config{
 		Listen:      ":8000",
@@ -115,13 +154,26 @@ func Default() Config {
 		Origins:     []string{},
 		Protocols:   []string{"*"},
 		Connections: Connections{Channels: 128},
-		Message:     Message{Max: 64 * KiB, Fragments: 1024, Timeout: time.Minute},
-		Queue:       Queue{Max: 1 * MiB, Mailbox: 65536, MailboxBytes: 64 * MiB},
-		Handshake:   Handshake{Timeout: 5 * time.Second, Line: 4 * KiB, Head: 8 * KiB, Headers: 64},
-		Ping:        Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},
-		Close:       Close{Timeout: 5 * time.Second},
-		Inbox:       Inbox{Stream: "inbox", MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
-		Shutdown:    Shutdown{Timeout: 30 * time.Second},
-		Log:         Log{Level: "info", Format: "json"},
+		Proxy:       Proxy{Protocol: ProxyOff, From: []netip.Prefix{}, Trust: []netip.Prefix{}, Header: ForwardedFor},
+		Auth:        Auth{Leeway: 30 * time.Second, RequireExp: true, Keys: []Key{}, JWKS: []JWKS{}},
+		Namespaces:  []Namespace{},
+		Message: Message{Max: 64 * KiB, Fragments: 1024, Timeout: time.Minute, Rate: 100, Burst: 200,
+			BytesRate: 1 * MiB, BytesBurst: 4 * MiB, ControlRate: 20, Incomplete: 256 * MiB},
+		Queue:     Queue{Max: 1 * MiB, Policy: QueueDisconnect, Total: 1 * GiB, Mailbox: 65536, MailboxBytes: 64 * MiB},
+		Deflate:   Deflate{Min: 256 * B},
+		Handshake: Handshake{Timeout: 5 * time.Second, Line: 4 * KiB, Head: 8 * KiB, Headers: 64},
+		Ping:      Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},
+		Close:     Close{Timeout: 5 * time.Second},
+		Inbox:     Inbox{Stream: "inbox", MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
+		Shutdown:  Shutdown{Timeout: 30 * time.Second},
+		Log:       Log{Level: "info", Format: "json"},
 	}
+}
+
+// defaultItem is an item of a list in which the file sets nothing.
+func defaultItem(kind reflect.Type) reflect.Value {
+	if kind == reflect.TypeFor[JWKS]() {
+		return reflect.ValueOf(JWKS{Algs: []string{"RS256", "ES256", "EdDSA"}, Refresh: time.Hour})
+	}
+	return reflect.Zero(kind)
 }

@@ -97,17 +97,25 @@ func (f *fileReader) entry(key string, name, value *yaml.Node) {
 	case !ok && len(keysOf(key)) > 0:
 		f.section(key, value)
 	case !ok:
-		f.fault(name, key, "unknown setting; the nearest known one is %s", nearest(key, append(sections(), keysOf("")...)))
+		f.unknown(name, key, nearest(key, append(sections(), keysOf("")...)))
 	case f.seen[key] != 0:
 		f.fault(name, key, "is already set in line %d; keep one", f.seen[key])
 	default:
 		f.seen[key] = name.Line
-		f.setting(s, name, value)
+		if s.item != nil {
+			f.list(s, name, value)
+			return
+		}
+		f.setting(&f.loader.config, key, s, name, value)
 	}
 }
 
-// setting reads one value: a scalar, or for a list also a sequence of them.
-func (f *fileReader) setting(s setting, name, value *yaml.Node) {
+func (f *fileReader) unknown(name *yaml.Node, key, nearest string) {
+	f.fault(name, key, "unknown setting; the nearest known one is %s", nearest)
+}
+
+// setting reads one value into holder: a scalar, or for a list also a sequence of them.
+func (f *fileReader) setting(holder any, key string, s setting, name, value *yaml.Node) {
 	if value.Kind == yaml.AliasNode {
 		value = value.Alias
 	}
@@ -119,21 +127,23 @@ func (f *fileReader) setting(s setting, name, value *yaml.Node) {
 	for _, item := range items {
 		switch {
 		case item.Kind == yaml.AliasNode || item.Kind != yaml.ScalarNode:
-			f.fault(name, s.key, "takes %s", map[bool]string{true: "a list of plain values", false: "one plain value"}[s.isList()])
+			f.loader.unreadable[key] = true
+			f.fault(name, key, "takes %s", map[bool]string{true: "a list of plain values", false: "one plain value"}[s.isList()])
 			return
 		case item.Tag == "!!null":
-			f.fault(name, s.key, `has no value; write "" for an empty one, or remove the line to get the default`)
+			f.loader.unreadable[key] = true
+			f.fault(name, key, `has no value; write "" for an empty one, or remove the line to get the default`)
 			return
 		}
 		texts = append(texts, item.Value)
 	}
-	f.loader.set(s, texts, origin{fromFile, f.name(name, s.key)})
+	f.loader.put(holder, key, s, texts, origin{fromFile, f.name(name, key)})
 }
 
 // keysOf returns the keys below a section, all of them for the empty one.
 func keysOf(section string) []string {
 	var keys []string
-	for _, s := range settings() {
+	for _, s := range entries() {
 		if section == "" || strings.HasPrefix(s.key, section+".") {
 			keys = append(keys, s.key)
 		}
@@ -144,7 +154,7 @@ func keysOf(section string) []string {
 // sections returns the names that only head settings.
 func sections() []string {
 	var names []string
-	for _, s := range settings() {
+	for _, s := range entries() {
 		if name, _, ok := strings.Cut(s.key, "."); ok && !slices.Contains(names, name) {
 			names = append(names, name)
 		}

@@ -8,7 +8,7 @@ import (
 // loader lays one source of settings over another, lowest first, and keeps the faults of all of them.
 type loader struct {
 	config     Config
-	unreadable map[string]bool // keys of settings whose text could not be read
+	unreadable map[string]bool // keys of settings, and of items, of which something could not be read
 	faults     []error
 }
 
@@ -20,13 +20,16 @@ func newLoader() *loader {
 
 // set writes one setting, and remembers who did. A text that cannot be read is a fault even where a higher layer
 // replaces it: the operator wrote something that does not mean what he thinks.
-func (l *loader) set(s setting, texts []string, from origin) {
-	if err := s.set(&l.config, texts); err != nil {
+func (l *loader) set(s setting, texts []string, from origin) { l.put(&l.config, s.key, s, texts, from) }
+
+// put is set for a setting whose full key is path, in the configuration itself or in an item of one of its lists.
+func (l *loader) put(holder any, path string, s setting, texts []string, from origin) {
+	if err := s.set(holder, texts); err != nil {
 		l.faults = append(l.faults, fmt.Errorf("%s: %w", from.name, err))
-		l.unreadable[s.key] = true
+		l.unreadable[path] = true
 		return
 	}
-	l.config.from[s.key] = from
+	l.config.from[path] = from
 }
 
 func (l *loader) fault(format string, args ...any) {

@@ -1,5 +1,7 @@
 package config
 
+import "strings"
+
 // origin is where a setting's value was written.
 type origin struct {
 	layer layer
@@ -17,10 +19,14 @@ const (
 	fromFlag
 )
 
-// typed is the name under which the operator knows the setting: what he typed, or its key if he did not.
+// typed is the name under which the operator knows the setting: what he typed, or its key if he did not. What is
+// missing in an item is known by the item's line.
 func (c *Config) typed(key string) string {
 	if from, ok := c.from[key]; ok {
 		return from.name
+	}
+	if dot := strings.LastIndexByte(key, '.'); dot >= 0 && strings.HasSuffix(key[:dot], "]") {
+		return c.typed(key[:dot]) + key[dot:]
 	}
 	return key
 }

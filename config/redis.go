@@ -8,10 +8,7 @@ import (
 	"strings"
 )
 
-const (
-	embedded = "embedded" // scheme of the in-process broker
-	redacted = "xxxxx"    // what url.URL.Redacted writes for a password
-)
+const embedded = "embedded" // scheme of the in-process broker
 
 // checkRedis judges the broker's URL. Its messages never contain the URL: where it cannot be read, nobody knows
 // which part of it is the password.

@@ -1,31 +1,45 @@
 package config
 
 import (
+	"cmp"
+	"errors"
 	"fmt"
+	"net/netip"
 	"reflect"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"time"
 )
 
-// setting is one leaf of Config as its tags describe it: the name it has in each place, and how its text is read.
+// setting is one leaf of Config, or of an item of one of its lists, as its tags describe it: the name it has in each
+// place, and how its text is read.
 type setting struct {
-	key     string // in the file and in messages: ping.interval
+	key     string // in the file and in messages: ping.interval; of an item's leaf: what follows the item and a dot
 	flag    string // without the dashes in front: ping-interval
 	env     string // SLUICE_PING_INTERVAL
 	help    string
 	group   string   // heading in --help and in the documentation; empty for the settings outside any section
 	choices []string // nil unless only these are accepted
 	bounds  string   // "low..high" inclusive, in the setting's notation; empty for none
-	index   []int    // of the field in Config, as reflect counts
+	example string   // items of a list of sections, as one line of YAML
+	kind    reflect.Type
+	index   []int     // of the field in Config, or in the item, as reflect counts
+	item    []setting // of a list of sections: the settings of each; such a list has no flag and no environment name
 }
 
 const envPrefix = "SLUICE_"
 
-// settings returns every setting in the order of the struct. The slice is shared: read only.
-var settings = sync.OnceValue(func() []setting {
+// entries returns all that the file can hold, in the order of the struct: settings and lists of sections. The slice
+// is shared: read only.
+var entries = sync.OnceValue(func() []setting {
 	return settingsOf(reflect.TypeFor[Config](), "", "", nil)
+})
+
+// settings returns the entries that every layer has a name for. The slice is shared: read only.
+var settings = sync.OnceValue(func() []setting {
+	return slices.DeleteFunc(slices.Clone(entries()), func(s setting) bool { return s.item != nil })
 })
 
 // settingsOf walks one struct; section is the dotted key of the struct itself, empty for Config.
@@ -46,9 +60,13 @@ func settingsOf(structure reflect.Type, section, group string, index []int) []se
 			all = append(all, settingsOf(field.Type, key, tag.Get("group"), at)...)
 			continue
 		}
-		s := setting{key: key, help: tag.Get("help"), group: group, bounds: tag.Get("range"), index: at}
+		s := setting{key: key, help: tag.Get("help"), group: cmp.Or(tag.Get("group"), group), bounds: tag.Get("range"),
+			example: tag.Get("example"), kind: field.Type, index: at}
 		s.flag = strings.NewReplacer(".", "-", "_", "-").Replace(key)
 		s.env = envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		if isSections(field.Type) {
+			s.item, s.flag, s.env = settingsOf(field.Type.Elem(), "", "", nil), "", ""
+		}
 		if choices := tag.Get("oneof"); choices != "" {
 			s.choices = strings.Split(choices, "|")
 		}
@@ -57,9 +75,16 @@ func settingsOf(structure reflect.Type, section, group string, index []int) []se
 	return all
 }
 
-// lookup finds the setting of a key.
-func lookup(key string) (setting, bool) {
-	for _, s := range settings() {
+// isSections says whether a field of that type is a list of sections, not of plain values.
+func isSections(kind reflect.Type) bool {
+	return kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct && kind.Elem() != reflect.TypeFor[netip.Prefix]()
+}
+
+// lookup finds the entry of a key.
+func lookup(key string) (setting, bool) { return find(entries(), key) }
+
+func find(all []setting, key string) (setting, bool) {
+	for _, s := range all {
 		if s.key == key {
 			return s, true
 		}
@@ -67,33 +92,64 @@ func lookup(key string) (setting, bool) {
 	return setting{}, false
 }
 
-// field is the setting's place in c; setting it changes c.
-func (s setting) field(c *Config) reflect.Value {
-	return reflect.ValueOf(c).Elem().FieldByIndex(s.index)
+// field is the setting's place in holder, a pointer to Config or to the item; setting it changes holder.
+func (s setting) field(holder any) reflect.Value {
+	return reflect.ValueOf(holder).Elem().FieldByIndex(s.index)
 }
 
 // isList says whether the setting takes several values.
-func (s setting) isList() bool {
-	return reflect.TypeFor[Config]().FieldByIndex(s.index).Type.Kind() == reflect.Slice
+func (s setting) isList() bool { return s.kind.Kind() == reflect.Slice }
+
+// items returns a pointer to each item that the list of sections has in c.
+func (s setting) items(c *Config) []any {
+	list := s.field(c)
+	items := make([]any, list.Len())
+	for i := range items {
+		items[i] = list.Index(i).Addr().Interface()
+	}
+	return items
 }
 
-// set reads texts into c. A list takes them all, each split at commas; any other setting takes the last. On an
-// error, which says what is wrong with the text but not whose it is, c is unchanged.
-func (s setting) set(c *Config, texts []string) error {
-	field := s.field(c)
+// itemPath is the key of one item in messages; its leaves follow after a dot.
+func itemPath(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
+
+// set reads texts into holder. A list takes them all, each split at commas; any other setting takes the last. On an
+// error, which says what is wrong with the text but not whose it is, holder is unchanged.
+func (s setting) set(holder any, texts []string) error {
+	var value reflect.Value
+	var err error
 	if s.isList() {
-		field.Set(reflect.ValueOf(splitList(texts)))
-		return nil
+		value, err = parseList(s.kind, splitList(texts))
+	} else {
+		value, err = parse(s.kind, texts[len(texts)-1])
 	}
-	value, err := parse(field.Type(), texts[len(texts)-1])
 	if err != nil {
 		return err
 	}
-	field.Set(value)
+	s.field(holder).Set(value)
 	return nil
 }
 
-// splitList never returns nil, so that an empty list from anywhere equals the empty default.
+// parseList never returns nil, so that an empty list from anywhere equals the empty default. Its error names every
+// item that cannot be read.
+func parseList(kind reflect.Type, items []string) (reflect.Value, error) {
+	list := reflect.MakeSlice(kind, 0, len(items))
+	var wrong []string
+	for _, item := range items {
+		value, err := parse(kind.Elem(), item)
+		if err != nil {
+			wrong = append(wrong, err.Error())
+			continue
+		}
+		list = reflect.Append(list, value)
+	}
+	if wrong != nil {
+		return reflect.Value{}, errors.New(strings.Join(wrong, "; "))
+	}
+	return list, nil
+}
+
+// splitList drops what is empty between two commas.
 func splitList(texts []string) []string {
 	items := []string{}
 	for _, text := range texts {
@@ -109,7 +165,16 @@ func splitList(texts []string) []string {
 // parse reads one value of a scalar setting's type.
 func parse(kind reflect.Type, text string) (reflect.Value, error) {
 	if kind.Kind() == reflect.String {
-		return reflect.ValueOf(text), nil
+		return reflect.ValueOf(text).Convert(kind), nil
+	}
+	if kind.Kind() == reflect.Pointer {
+		value, err := parse(kind.Elem(), text)
+		if err != nil {
+			return reflect.Value{}, err
+		}
+		pointer := reflect.New(kind.Elem())
+		pointer.Elem().Set(value)
+		return pointer, nil
 	}
 	if text == "" {
 		return reflect.Value{}, fmt.Errorf("is empty; remove it to get the default")
@@ -121,6 +186,9 @@ func parse(kind reflect.Type, text string) (reflect.Value, error) {
 	case reflect.TypeFor[Size]():
 		size, err := ParseSize(text)
 		return reflect.ValueOf(size), err
+	case reflect.TypeFor[netip.Prefix]():
+		prefix, err := parsePrefix(text)
+		return reflect.ValueOf(prefix), err
 	case reflect.TypeFor[bool]():
 		if text != "true" && text != "false" {
 			return reflect.Value{}, fmt.Errorf("%q is neither true nor false", text)
@@ -147,15 +215,32 @@ func parseDuration(text string) (time.Duration, error) {
 	return d, nil
 }
 
-// text is the setting's value in c in the notation that set reads; the items of a list are joined by commas.
-func (s setting) text(c *Config) string {
-	switch value := s.field(c).Interface().(type) {
+// text is the setting's value in holder in the notation that set reads; the items of a list are joined by commas, of
+// a secret there is the placeholder.
+func (s setting) text(holder any) string { return strings.Join(textsOf(s.field(holder)), ",") }
+
+// textsOf returns one text for each value of a list, and one for any other; none for a nil pointer.
+func textsOf(field reflect.Value) []string {
+	switch field.Kind() {
+	case reflect.Slice:
+		texts := make([]string, 0, field.Len())
+		for i := range field.Len() {
+			texts = append(texts, textsOf(field.Index(i))...)
+		}
+		return texts
+	case reflect.Pointer:
+		if field.IsNil() {
+			return nil
+		}
+		return textsOf(field.Elem())
+	}
+	switch value := field.Interface().(type) {
 	case time.Duration:
-		return formatDuration(value)
-	case []string:
-		return strings.Join(value, ",")
+		return []string{formatDuration(value)}
+	case netip.Prefix:
+		return []string{formatPrefix(value)}
 	default:
-		return fmt.Sprint(value)
+		return []string{fmt.Sprint(value)}
 	}
 }
 

@@ -6,7 +6,6 @@ import (
 	"maps"
 	"net"
 	"net/url"
-	"reflect"
 	"regexp"
 	"slices"
 	"strconv"
@@ -24,8 +23,8 @@ func (c *Config) validate(unreadable map[string]bool) error {
 	if v.broken == nil {
 		v.broken = map[string]bool{}
 	}
-	for _, s := range settings() {
-		v.limits(s)
+	for _, s := range entries() {
+		v.entry(s)
 	}
 	v.address("listen", c.Listen)
 	if c.Admin != "" {
@@ -45,6 +44,9 @@ func (c *Config) validate(unreadable map[string]bool) error {
 			v.fault("protocols", fmt.Errorf("%q is not a subprotocol name: letters, digits and !#$%%&'*+-.^_`|~ only", protocol))
 		}
 	}
+	v.proxy()
+	v.auth()
+	v.namespaces()
 	v.crossChecks()
 	return errors.Join(v.faults...)
 }
@@ -59,10 +61,18 @@ func (v *validator) crossChecks() {
 	c := v.config
 	v.atLeast("queue.max", int64(c.Queue.Max), "message.max", int64(c.Message.Max),
 		"a client could not be sent what another may send")
+	v.atLeast("queue.total", int64(c.Queue.Total), "queue.max", int64(c.Queue.Max),
+		"one slow client would fill it")
 	v.atLeast("queue.mailbox_bytes", int64(c.Queue.MailboxBytes), "message.max", int64(c.Message.Max),
 		"one message would not fit")
 	v.atLeast("inbox.queue_bytes", int64(c.Inbox.QueueBytes), "message.max", int64(c.Message.Max),
 		"one message would not fit")
+	v.atLeast("message.incomplete", int64(c.Message.Incomplete), "message.max", int64(c.Message.Max),
+		"one message would not fit")
+	if c.Message.BytesRate > 0 && !v.broken["message.bytes_rate"] {
+		v.atLeast("message.bytes_burst", int64(c.Message.BytesBurst), "message.max", int64(c.Message.Max),
+			"the longest message could not be sent at once")
+	}
 	v.atLeast("handshake.head", int64(c.Handshake.Head), "handshake.line", int64(c.Handshake.Line),
 		"the head contains the line")
 	v.atLeast("ping.interval", int64(c.Ping.Interval), "ping.timeout", int64(c.Ping.Timeout)+1,
@@ -87,29 +97,57 @@ func (v *validator) fault(key string, err error) {
 	}
 }
 
-// limits checks the range and oneof tags.
-func (v *validator) limits(s setting) {
-	field := s.field(v.config)
-	if s.choices != nil && !slices.Contains(s.choices, field.String()) {
-		v.fault(s.key, fmt.Errorf("%q is not one of %s", field.String(), strings.Join(s.choices, ", ")))
-		v.broken[s.key] = true
+// entry checks one setting's tags, or those of every item of a list.
+func (v *validator) entry(s setting) {
+	if s.item == nil {
+		v.limits(v.config, s.key, s)
+		return
+	}
+	for i, item := range s.items(v.config) {
+		path := itemPath(s.key, i)
+		for _, leaf := range s.item {
+			if !v.broken[path] {
+				v.limits(item, path+"."+leaf.key, leaf)
+			}
+		}
+	}
+}
+
+// limits checks the range and oneof tags of the setting s in holder; key is its full one.
+func (v *validator) limits(holder any, key string, s setting) {
+	field := s.field(holder)
+	if s.choices != nil {
+		for _, text := range textsOf(field) {
+			v.choice(key, s, text)
+		}
 	}
 	if s.bounds == "" {
 		return
 	}
 	low, high := s.limits()
 	if n := field.Int(); n < low || n > high {
-		v.fault(s.key, fmt.Errorf("%s is outside %s", s.text(v.config), s.bounds))
-		v.broken[s.key] = true
+		v.fault(key, fmt.Errorf("%s is outside %s", s.text(holder), s.bounds))
+		v.broken[key] = true
 	}
+}
+
+func (v *validator) choice(key string, s setting, text string) {
+	switch {
+	case slices.Contains(s.choices, text):
+		return
+	case text == "":
+		v.fault(key, fmt.Errorf("is missing; choose one of %s", s.choiceList()))
+	default:
+		v.fault(key, fmt.Errorf("%q is not one of %s", text, s.choiceList()))
+	}
+	v.broken[key] = true
 }
 
 // limits reads the range tag. Ranges are constants of this package, proved readable by its tests.
 func (s setting) limits() (low, high int64) {
-	kind := reflect.TypeFor[Config]().FieldByIndex(s.index).Type
 	from, to, _ := strings.Cut(s.bounds, "..")
-	lowest, errLow := parse(kind, from)
-	highest, errHigh := parse(kind, to)
+	lowest, errLow := parse(s.kind, from)
+	highest, errHigh := parse(s.kind, to)
 	if err := errors.Join(errLow, errHigh); err != nil {
 		panic(fmt.Sprintf("config: range tag of %s: %v", s.key, err))
 	}
@@ -168,6 +206,9 @@ func checkName(name string) error {
 // checkOrigin accepts an Origin exactly as a browser serialises it (RFC 6454 §6.2): the comparison is by bytes, so
 // anything else would never match.
 func checkOrigin(origin string) error {
+	if strings.Contains(origin, "*") {
+		return fmt.Errorf("%q contains *; origins are compared exactly, so that nobody's page slips through: list each one", origin)
+	}
 	u, err := url.Parse(origin)
 	if err != nil || u.Scheme == "" || u.Host == "" || u.Opaque != "" {
 		return fmt.Errorf("%q is not scheme://host[:port]; list each page's origin, like https://example.com", origin)
@@ -178,9 +219,6 @@ func checkOrigin(origin string) error {
 	}
 	if strings.ToLower(origin) != origin {
 		return fmt.Errorf("%q must be lower case, as browsers send it; write %s", origin, strings.ToLower(origin))
-	}
-	if strings.Contains(u.Host, "*") {
-		return fmt.Errorf("%q contains *; origins are compared exactly, list each one", origin)
 	}
 	if (u.Scheme == "https" && u.Port() == "443") || (u.Scheme == "http" && u.Port() == "80") {
 		return fmt.Errorf("%q names the scheme's own port, which browsers leave out; write %s://%s", origin, u.Scheme, u.Hostname())

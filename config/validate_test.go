@@ -87,15 +87,15 @@ func TestValidate(t *testing.T) {
 }
 
 func TestWarnings(t *testing.T) {
-	quiet := func(c *Config) { c.Redis = "redis://h" }
+	quiet := func(c *Config) { c.Redis, c.Anonymous = "redis://h", true }
 	tests := []struct {
 		name   string
 		change func(*Config)
 		want   []string
 	}{
 		{"nothing", quiet, nil},
-		{"embedded", func(c *Config) {}, []string{"keeps nothing over a restart"}},
-		{"embedded for all", func(c *Config) { c.Redis = "embedded://:6380" }, []string{"keeps nothing", "asks for no password"}},
+		{"embedded", func(c *Config) { c.Anonymous = true }, []string{"keeps nothing over a restart"}},
+		{"embedded for all", func(c *Config) { c.Redis, c.Anonymous = "embedded://:6380", true }, []string{"keeps nothing", "asks for no password"}},
 		{"dev for all", func(c *Config) { quiet(c); c.Dev = true }, []string{"dev: anonymous clients are let in"}},
 		{"dev on loopback", func(c *Config) { quiet(c); c.Dev, c.Listen = true, "[::1]:8000" }, nil},
 		{"dev on localhost", func(c *Config) { quiet(c); c.Dev, c.Listen = true, "localhost:8000" }, nil},

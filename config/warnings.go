@@ -23,6 +23,8 @@ func (c *Config) Warnings() []string {
 			warn("%s: the embedded broker on %s is reachable from other machines and asks for no password; use %s", c.typed("redis"), address, loopbackOf(address))
 		}
 	}
+	c.warnAuth(warn)
+	c.warnProxies(warn)
 	return warnings
 }
 
