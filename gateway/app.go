@@ -66,7 +66,7 @@ func (a *App) build(ctx context.Context, id string) error {
 		return err
 	}
 	a.inbox = pubsub.NewInbox(a.broker.Client(), inboxOptions(a.config, a.log))
-	a.hub = hub.New(a.broker, id)
+	a.hub = hub.New(a.broker, id, rules(a.config))
 	a.node = &session.Node{
 		ID:     id,
 		Hub:    a.hub,

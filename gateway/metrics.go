@@ -94,6 +94,13 @@ func newMetrics(a *App) *metrics {
 	counter("blocked_sends_total", "Of those, how many found the client's socket full. It grows with clients that read slowly.",
 		func(s *snapshot) float64 { return float64(s.loop.Blocked) })
 	counter("slow_consumers_total", "Clients closed because queue.max bytes waited for them.", func(s *snapshot) float64 { return float64(s.loop.Overflows) })
+	counter("dropped_total", "Messages that slow clients missed by the policy of their channel (drop).", func(s *snapshot) float64 { return float64(s.hub.Dropped) })
+	counter("conflated_total", "Messages that slow clients missed because a newer one took their place (policy latest).",
+		func(s *snapshot) float64 { return float64(s.hub.Conflated) })
+	gauge("backlog_bytes", "Bytes that wait for clients whose sockets are full; queue.total bounds it.", func(s *snapshot) float64 { return float64(s.loop.Backlog) })
+	gauge("incomplete_bytes", "Bytes of messages from clients that are not complete; message.incomplete bounds it.",
+		func(s *snapshot) float64 { return float64(s.loop.Incomplete) })
+	counter("excesses_total", "Clients closed because they sent more than message.rate and its kin allow.", func(s *snapshot) float64 { return float64(s.loop.Excesses) })
 	counter("panics_total", "Panics survived. Each is a bug: the log has the stack, please report it.", func(s *snapshot) float64 { return float64(s.loop.Panics) })
 	gauge("mailbox_events", "Events that wait for reactors.", func(s *snapshot) float64 { return float64(s.loop.Mailbox) })
 	counter("reactor_turns_total", "Turns taken by reactors.", func(s *snapshot) float64 { return float64(s.loop.Turns) })

@@ -8,6 +8,7 @@ import (
 
 	"sluice/codec"
 	"sluice/config"
+	"sluice/gateway/hub"
 	"sluice/gateway/session"
 	"sluice/loop"
 	"sluice/pubsub"
@@ -32,7 +33,16 @@ func loopOptions(c *config.Config, log *zap.Logger) loop.Options {
 		MessageTimeout:   c.Message.Timeout,
 		CloseTimeout:     c.Close.Timeout,
 		MaxConnections:   c.Connections.Max,
+		MessageRate:      c.Message.Rate,
+		MessageBurst:     c.Message.Burst,
+		ByteRate:         int(c.Message.BytesRate),
+		ByteBurst:        int(c.Message.BytesBurst),
+		ControlRate:      c.Message.ControlRate,
+		ControlBurst:     2 * c.Message.ControlRate,
+		MaxIncomplete:    int(c.Message.Incomplete),
+		MinDeflate:       minDeflate(c),
 		MaxQueue:         int(c.Queue.Max),
+		MaxBacklog:       int(c.Queue.Total),
 		MaxMailbox:       c.Queue.Mailbox,
 		MaxMailboxSize:   int(c.Queue.MailboxBytes),
 		Log:              log,
@@ -81,6 +91,29 @@ func inboxOptions(c *config.Config, log *zap.Logger) pubsub.InboxOptions {
 	}
 }
 
+// minDeflate is the shortest payload that is deflated, 0 where none are.
+func minDeflate(c *config.Config) int {
+	if !c.Deflate.Enabled {
+		return 0
+	}
+	return max(1, int(c.Deflate.Min))
+}
+
+// rules is what the hub has to know of a channel's namespace.
+func rules(c *config.Config) func(channel string) hub.Rules {
+	policies := map[config.QueuePolicy]hub.Policy{
+		config.QueueDisconnect: hub.Disconnect, config.QueueDrop: hub.Drop, config.QueueLatest: hub.Latest,
+	}
+	return func(channel string) hub.Rules {
+		n := c.Namespace(channel)
+		r := hub.Rules{Policy: policies[n.Policy]}
+		if *n.Deflate {
+			r.MinDeflate = max(1, int(c.Deflate.Min))
+		}
+		return r
+	}
+}
+
 func policy(c *config.Config) session.Policy {
 	return session.Policy{
 		Dev:         c.Dev,
@@ -89,5 +122,6 @@ func policy(c *config.Config) session.Policy {
 		Origins:     c.Origins,
 		Protocols:   c.Protocols,
 		MaxChannels: c.Connections.Channels,
+		Deflate:     c.Deflate.Enabled,
 	}
 }

@@ -80,6 +80,8 @@ const (
 	markShut                      // our side of the TCP connection is shut down
 	markHead                      // the request was HEAD: its answer has no body
 	markKnown                     // the handler has seen it, so it is told of the end
+	markDeflate                   // permessage-deflate was agreed on
+	markWaits                     // the handler wants to know when the queue is empty
 )
 
 func (m marks) has(x marks) bool { return m&x != 0 }
@@ -97,6 +99,10 @@ func (c *Conn) Reactor() *Reactor { return c.r }
 
 // Open reports whether messages can be sent.
 func (c *Conn) Open() bool { return c.state == open }
+
+// Deflates reports whether permessage-deflate was agreed on, so that frames made
+// by codec.Deflater may be sent.
+func (c *Conn) Deflates() bool { return c.marks.has(markDeflate) }
 
 // receive takes all bytes that the socket had. They are gnet's one read
 // buffer, or bytes held back: dead when receive returns.
@@ -201,8 +207,7 @@ func (c *Conn) readFrame(b []byte) (rest []byte) {
 	case codec.OpText, codec.OpBinary:
 		c.begun = 0
 		if c.state == open && c.spendMessage() {
-			c.r.count.messagesIn.Add(1)
-			c.r.handler.OnMessage(c, m.Op, m.Payload)
+			c.message(m)
 		}
 	case codec.OpPing:
 		if c.state == open && c.spendControl() { // after our close frame nothing may follow (§5.5.1)
@@ -217,6 +222,23 @@ func (c *Conn) readFrame(b []byte) (rest []byte) {
 	case codec.OpContinuation: // an incomplete message
 	}
 	return b[n:]
+}
+
+// message hands a whole data message up, inflated where it came deflated.
+func (c *Conn) message(m codec.Message) {
+	c.r.count.messagesIn.Add(1)
+	if m.RSV1 {
+		inflated, err := c.r.inflater.Inflate(m.Payload, int(c.r.opts.Decoder.MaxMessage))
+		if err == nil && m.Op == codec.OpText && !codec.ValidText(inflated) {
+			err = codec.ErrInvalidText
+		}
+		if err != nil {
+			c.fail(asViolation(err))
+			return
+		}
+		m.Payload = inflated
+	}
+	c.r.handler.OnMessage(c, m.Op, m.Payload)
 }
 
 // timeMessage starts or ends the time that a message may take to become
@@ -237,7 +259,8 @@ func (c *Conn) timeMessage() {
 }
 
 // Upgrade accepts the handshake: the client is sent 101 and c is open. protocol
-// and extensions are what was agreed on, "" for none.
+// and extensions are what was agreed on, "" for none; the one extension that
+// there is is permessage-deflate as codec.NegotiateDeflate answers it.
 func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
 	c.r.owner.check()
 	if c.state != pending {
@@ -245,6 +268,10 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
 	}
 	c.state = open
 	c.dec.Init(&c.r.opts.Decoder)
+	if extensions != "" {
+		c.dec.AllowDeflate()
+		c.marks |= markDeflate
+	}
 	c.allowance.fill(&c.r.engine.rates)
 	c.r.count.upgraded.Add(1)
 	c.r.armPing(c)
@@ -288,101 +315,6 @@ func (c *Conn) respond(response []byte, end End) {
 	c.begin(end)
 	c.output(response)
 	c.linger()
-}
-
-// Close starts the closing handshake (RFC 6455 §7.1.2): everything sent so far
-// goes out, then the close frame. reason is at most 123 bytes of UTF-8.
-func (c *Conn) Close(code codec.StatusCode, reason string) {
-	c.r.owner.check()
-	switch {
-	case c.state < open:
-		c.Refuse(errEnded)
-	case c.state == open:
-		c.begin(End{Code: code, Reason: reason, Local: true})
-		c.state = closing
-		c.r.wheel.set(c, c.r.wheel.after(c.r.opts.CloseTimeout))
-		c.output(codec.AppendClose(c.r.scratch[:0], code, reason))
-	}
-}
-
-// fail ends a connection whose client broke the protocol (§7.1.7). Its input
-// means nothing any more; it gets time to read why.
-func (c *Conn) fail(err *codec.Error) {
-	if c.state == open {
-		c.begin(End{Code: err.Code, Reason: err.Reason, Local: true})
-		c.output(codec.AppendClose(c.r.scratch[:0], err.Code, err.Reason))
-	}
-	c.linger()
-}
-
-// peerClosed answers the client's close frame, or takes it as the answer to
-// ours; either way the server closes the TCP connection (§7.1.1).
-func (c *Conn) peerClosed(payload []byte) {
-	code, reason, err := codec.ParseClose(payload)
-	if err != nil {
-		c.fail(asViolation(err))
-		return
-	}
-	unanswered := c.state == open
-	c.begin(End{Code: code, Reason: reason})
-	c.state = flushing
-	c.r.wheel.set(c, c.r.wheel.after(c.r.opts.CloseTimeout))
-	if unanswered {
-		c.output(codec.AppendClose(c.r.scratch[:0], code, ""))
-	}
-	c.flushSoon()
-}
-
-// begin notes how the connection ends. The first word counts.
-func (c *Conn) begin(end End) {
-	if s := c.special(); !s.ending {
-		s.end, s.ending = end, true
-	}
-}
-
-// linger lets the queue go out and then waits a little for the client to close:
-// closing with unread input would send RST, which throws away what the client
-// has not read yet.
-func (c *Conn) linger() {
-	if c.state >= lingering {
-		return
-	}
-	c.state = lingering
-	c.special().early = nil
-	c.dec.Release()
-	c.countHeld(0)
-	c.r.wheel.set(c, c.r.wheel.after(min(c.r.opts.CloseTimeout, maxLinger)))
-	c.flushSoon()
-}
-
-// discard counts input that no longer means anything, and loses patience.
-func (c *Conn) discard(n int) {
-	if c.discarded += int32(min(n, maxDiscard)); c.discarded >= maxDiscard {
-		c.abort()
-	}
-}
-
-// abort ends the connection at once, with RST, so that the kernel keeps nothing
-// for a client that does not read.
-func (c *Conn) abort() {
-	if c.g != nil && c.state != dead {
-		_ = c.g.SetLinger(0) // it fails only where the socket is gone already
-	}
-	c.kill()
-}
-
-// kill closes the socket: after this callback when gnet is in one for c, else
-// by a task of gnet's, which runs after the current batch of epoll events. Not
-// in the middle of it: the batch may hold an event of this very fd, and the fd
-// may be somebody else's by then.
-func (c *Conn) kill() {
-	if c.state == dead {
-		return
-	}
-	c.state = dead
-	if c.r.callback != c && c.g != nil {
-		_ = c.g.Close() // queued; it fails only where the engine has ended
-	}
 }
 
 // expired acts on the connection's deadline.

@@ -22,6 +22,10 @@ type Handler interface {
 	// is dead when OnMessage returns; it may be changed until then.
 	OnMessage(c *Conn, op codec.Opcode, payload []byte)
 
+	// OnDrained is called once for each Conn.TellDrained, when the connection has
+	// taken all that it was sent.
+	OnDrained(c *Conn)
+
 	// OnEvents gets what was posted since the last turn, in the order of Post for
 	// each posting goroutine; a long burst comes in several calls. The slice is
 	// dead when it returns.

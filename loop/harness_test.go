@@ -32,6 +32,7 @@ type script struct {
 	message func(*Conn, codec.Opcode, []byte)
 	events  func([]any)
 	closed  func(*Conn, End)
+	drained func(*Conn)
 }
 
 func (s *script) OnRequest(c *Conn, r *codec.Request) {
@@ -61,6 +62,12 @@ func (s *script) OnEvents(events []any) {
 }
 
 func (s *script) OnRefuse(*Conn, *codec.HTTPError) {}
+
+func (s *script) OnDrained(c *Conn) {
+	if s.drained != nil {
+		s.drained(c)
+	}
+}
 
 func (s *script) OnClose(c *Conn, end End) {
 	if s.closed != nil {

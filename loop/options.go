@@ -22,6 +22,8 @@ type Options struct {
 	MessageTimeout   time.Duration // from the first byte of a message to its last
 	CloseTimeout     time.Duration // from our close frame to the end of the connection
 
+	MinDeflate int // bytes: shorter answers are not deflated; 0: none are
+
 	// What a client may send before it is closed with 1008: so many a second, and
 	// so many at once. 0 = no limit.
 	MessageRate, MessageBurst int // data messages

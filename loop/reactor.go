@@ -47,6 +47,8 @@ type Reactor struct {
 	current  *Conn  // answers to it are corked
 	cork     []byte // answers to current, not yet sent
 	backlogs backlogs
+	inflater codec.Inflater
+	deflater codec.Deflater
 	scratch  []byte  // for putting chunks and small frames together
 	events   []any   // of the mailbox's last take, not yet handed on
 	dirty    []*Conn // to be flushed

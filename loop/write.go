@@ -52,6 +52,24 @@ func (c *Conn) Send(frame []byte) bool {
 	return true
 }
 
+// Offer is Send for frames that the connection can do without: it returns false,
+// and nothing happens, where Send would close a connection that reads too slowly.
+func (c *Conn) Offer(frame []byte) bool {
+	c.r.owner.check()
+	if c.state == open && !c.fits(len(frame)) {
+		c.flush() // it may not have been given the chance in this turn
+	}
+	return c.state == open && c.fits(len(frame)) && c.Send(frame)
+}
+
+// Backed reports whether the connection has not taken all that it was sent: its
+// socket is full.
+func (c *Conn) Backed() bool { return c.first != nil && c.marks.has(markBlocked) }
+
+// TellDrained asks for one call of Handler.OnDrained when the connection has taken
+// all that it was sent.
+func (c *Conn) TellDrained() { c.marks |= markWaits }
+
 // Write sends a message of the given type, copying the payload.
 func (c *Conn) Write(op codec.Opcode, payload []byte) bool {
 	c.r.owner.check()
@@ -68,16 +86,26 @@ func (c *Conn) write(op codec.Opcode, payload []byte) {
 	size := codec.FrameSize(len(payload))
 	if c.corkable() {
 		if size <= corkFrame {
-			c.r.cork = codec.AppendFrame(c.r.cork, op, payload)
+			c.r.cork = c.appendFrame(c.r.cork, op, payload)
 			c.corked()
 			return
 		}
 		c.uncork()
 	}
 	if c.room(size) {
-		c.push(codec.AppendFrame(make([]byte, 0, size), op, payload))
+		c.push(c.appendFrame(make([]byte, 0, size), op, payload))
 		c.flushSoon()
 	}
+}
+
+// appendFrame frames a payload, deflated where that was agreed on and pays.
+func (c *Conn) appendFrame(dst []byte, op codec.Opcode, payload []byte) []byte {
+	if c.marks.has(markDeflate) && c.r.opts.MinDeflate > 0 && len(payload) >= c.r.opts.MinDeflate {
+		if frame, ok := c.r.deflater.AppendFrame(dst, op, payload); ok {
+			return frame
+		}
+	}
+	return codec.AppendFrame(dst, op, payload)
 }
 
 // pong is a pong frame that waits.
@@ -353,6 +381,11 @@ func (c *Conn) drained() {
 			c.marks |= markShut
 			_ = unix.Shutdown(int(c.fd), unix.SHUT_WR) // it fails only where the client is gone: EOF follows
 		}
-	case reading, pending, open, closing, dead:
+	case open:
+		if c.marks.has(markWaits) {
+			c.marks &^= markWaits
+			c.r.handler.OnDrained(c)
+		}
+	case reading, pending, closing, dead:
 	}
 }

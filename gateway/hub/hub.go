@@ -5,7 +5,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"unicode/utf8"
 
 	"sluice/codec"
 )
@@ -27,6 +26,7 @@ type Reactor interface {
 // methods are called by one goroutine; all others may be called by any.
 type Hub struct {
 	broker   Broker
+	rules    func(channel string) Rules
 	reactors []Reactor
 	direct   string // the node's own channel
 	node     string
@@ -35,21 +35,25 @@ type Hub struct {
 	channels map[string]*Channel // guarded by mu
 	epoch    uint64              // counts connections to Redis; guarded by mu
 
-	offered []bool // reactors that have to be woken; owned by the broker's receive loop
+	// Owned by the broker's receive loop.
+	offered  []bool // reactors that have to be woken
+	deflater codec.Deflater
 
 	delivered     atomic.Int64
 	unwanted      atomic.Int64
 	lost          atomic.Int64
+	dropped       atomic.Int64
+	conflated     atomic.Int64
 	directs       atomic.Int64
 	undeliverable atomic.Int64
 	interruptions atomic.Int64
 	subscriptions atomic.Int64
 }
 
-// New makes the hub of the named node. Reactors are set with Attach before
-// anything is delivered.
-func New(broker Broker, node string) *Hub {
-	return &Hub{broker: broker, node: node, direct: DirectChannel(node), channels: map[string]*Channel{}, epoch: 1}
+// New makes the hub of the named node; rules says what holds for a channel.
+// Reactors are set with Attach before anything is delivered.
+func New(broker Broker, node string, rules func(channel string) Rules) *Hub {
+	return &Hub{broker: broker, rules: rules, node: node, direct: DirectChannel(node), channels: map[string]*Channel{}, epoch: 1}
 }
 
 // Attach tells the hub its reactors, in the order of their index.
@@ -67,8 +71,17 @@ func (h *Hub) Start() { h.broker.Subscribe(h.direct) }
 
 // publication is a message on its way to one reactor's members.
 type publication struct {
-	channel *Channel
-	frame   []byte // shared by all its subscribers, never changed
+	channel  *Channel
+	frame    []byte // shared by all its subscribers, never changed
+	deflated []byte // the same, deflated; nil where nobody wants that or it does not pay
+}
+
+// as is the message in a form.
+func (p *publication) as(f form) []byte {
+	if f == deflated && p.deflated != nil {
+		return p.deflated
+	}
+	return p.frame
 }
 
 // Direct is a message on its way to one connection.
@@ -91,13 +104,28 @@ func (h *Hub) Deliver(channel, payload []byte) {
 	}
 	h.delivered.Add(1)
 	p := &publication{channel: c, frame: Frame(payload)}
+	if least := c.rules.MinDeflate; least > 0 && len(payload) >= least && h.deflating(c) {
+		p.deflated, _ = h.deflater.AppendFrame(nil, opcode(payload), payload) // nil where it does not pay
+	}
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for i := range c.seats {
 		if c.seats[i].members > 0 {
-			h.offer(i, p, len(p.frame))
+			h.offer(i, p, len(p.frame)+len(p.deflated))
 		}
 	}
+}
+
+// deflating reports whether a member of the channel takes deflated frames.
+func (h *Hub) deflating(c *Channel) bool {
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for i := range c.seats {
+		if c.seats[i].deflating > 0 {
+			return true
+		}
+	}
+	return false
 }
 
 // offer hands a message to a reactor, which is woken at the end of the burst.
@@ -122,11 +150,14 @@ func (h *Hub) Delivered() {
 // Frame is a payload as a whole WebSocket message: text if it is valid UTF-8,
 // binary otherwise.
 func Frame(payload []byte) []byte {
-	op := codec.OpText
-	if !utf8.Valid(payload) {
-		op = codec.OpBinary
+	return codec.AppendFrame(make([]byte, 0, codec.FrameSize(len(payload))), opcode(payload), payload)
+}
+
+func opcode(payload []byte) codec.Opcode {
+	if codec.ValidText(payload) {
+		return codec.OpText
 	}
-	return codec.AppendFrame(make([]byte, 0, codec.FrameSize(len(payload))), op, payload)
+	return codec.OpBinary
 }
 
 // deliverDirect takes a message for one connection of this node:
@@ -198,7 +229,7 @@ func (h *Hub) Interrupted(error) {
 // join counts a member in and reports whether Redis has confirmed the channel.
 // The broker is told under the lock, so that its wishes have the order of the
 // joins and leaves they come from.
-func (h *Hub) join(name string, reactor int) (c *Channel, ready bool) {
+func (h *Hub) join(name string, reactor int, f form) (c *Channel, ready bool) {
 	h.subscriptions.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -206,13 +237,16 @@ func (h *Hub) join(name string, reactor int) (c *Channel, ready bool) {
 	if c == nil {
 		name = strings.Clone(name) // not to keep the request it was cut from
 		n := len(h.reactors)
-		c = &Channel{name: name, seats: make([]seat, n), local: make([]local, n)}
+		c = &Channel{name: name, rules: h.rules(name), seats: make([]seat, n), local: make([]local, n)}
 		h.channels[name] = c
 		h.broker.Subscribe(name)
 	}
 	c.members++
 	s := &c.seats[reactor]
 	s.members++
+	if f == deflated {
+		s.deflating++
+	}
 	ready = c.confirmed == h.epoch
 	if !ready {
 		s.waiting = true
@@ -221,12 +255,15 @@ func (h *Hub) join(name string, reactor int) (c *Channel, ready bool) {
 }
 
 // leave counts a member out.
-func (h *Hub) leave(c *Channel, reactor int) {
+func (h *Hub) leave(c *Channel, reactor int, f form) {
 	h.subscriptions.Add(-1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.members--
 	c.seats[reactor].members--
+	if f == deflated {
+		c.seats[reactor].deflating--
+	}
 	if c.members == 0 {
 		delete(h.channels, c.name)
 		h.broker.Unsubscribe(c.name)
@@ -240,6 +277,8 @@ type Stats struct {
 	Delivered     int64 // messages from Redis for channels with members
 	Unwanted      int64 // messages for channels without
 	Lost          int64 // messages lost because a reactor's mailbox was full, once for each reactor
+	Dropped       int64 // messages that a slow member missed, by the policy of their channel
+	Conflated     int64 // messages that a slow member missed because a newer one took their place
 	Directs       int64 // messages for one connection
 	Undeliverable int64 // of those, whose connection was unknown or had ended
 	Interruptions int64 // times that the connection to Redis broke
@@ -256,6 +295,8 @@ func (h *Hub) Stats() Stats {
 		Delivered:     h.delivered.Load(),
 		Unwanted:      h.unwanted.Load(),
 		Lost:          h.lost.Load(),
+		Dropped:       h.dropped.Load(),
+		Conflated:     h.conflated.Load(),
 		Directs:       h.directs.Load(),
 		Undeliverable: h.undeliverable.Load(),
 		Interruptions: h.interruptions.Load(),

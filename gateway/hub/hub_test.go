@@ -59,7 +59,7 @@ type bench struct {
 
 func newBench() *bench {
 	b := &bench{wishes: wishes{}, told: map[*Member]int{}}
-	b.Hub = New(b.wishes, "n1")
+	b.Hub = New(b.wishes, "n1", func(string) Rules { return Rules{} })
 	var reactors []Reactor
 	for i := range 2 {
 		box := &mailbox{}
@@ -85,11 +85,12 @@ func (b *bench) turn(reactor int) {
 // has been told.
 func TestMembership(t *testing.T) {
 	type joined struct {
-		member  *Member
-		reactor int
-		channel string
-		atOnce  bool
-		early   bool // it may be ready: Redis confirmed since it joined, or had before
+		member   *Member
+		reactor  int
+		channel  string
+		atOnce   bool
+		deflates bool
+		early    bool // it may be ready: Redis confirmed since it joined, or had before
 	}
 	rapid.Check(t, func(t *rapid.T) {
 		b := newBench()
@@ -109,11 +110,11 @@ func TestMembership(t *testing.T) {
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"join": func(t *rapid.T) {
-				m := &joined{member: new(Member), reactor: reactor.Draw(t, "reactor"), channel: channel.Draw(t, "channel")}
+				m := &joined{member: new(Member), reactor: reactor.Draw(t, "reactor"), channel: channel.Draw(t, "channel"), deflates: rapid.Bool().Draw(t, "deflates")}
 				if !b.wishes[m.channel] {
 					confirmed[m.channel] = false
 				}
-				b.locals[m.reactor].Join(nil, m.member, m.channel)
+				b.locals[m.reactor].Join(nil, m.member, m.channel, m.deflates)
 				m.atOnce = m.member.Ready()
 				m.early = confirmed[m.channel]
 				if m.atOnce != m.early {
@@ -170,7 +171,7 @@ func TestMembership(t *testing.T) {
 func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 	b := newBench()
 	var m [3]Member
-	b.locals[1].Join(nil, &m[0], "news")
+	b.locals[1].Join(nil, &m[0], "news", false)
 	b.Deliver([]byte("news"), []byte("hello"))
 	if len(b.boxes[0].events) != 0 || len(b.boxes[1].events) != 1 {
 		t.Fatalf("%d and %d events, want 0 and 1", len(b.boxes[0].events), len(b.boxes[1].events))
@@ -199,7 +200,7 @@ func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 	b := newBench()
 	var m Member
-	b.locals[0].Join(nil, &m, "news")
+	b.locals[0].Join(nil, &m, "news", false)
 	channel, payload := []byte("news"), []byte("hello")
 	b.Deliver(channel, payload)
 	copy(channel, "xxxx")
@@ -218,7 +219,7 @@ func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 func TestDeliverAllocations(t *testing.T) {
 	b := newBench()
 	var m Member
-	b.locals[0].Join(nil, &m, "news")
+	b.locals[0].Join(nil, &m, "news", false)
 	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
 	b.boxes[0].events = make([]any, 0, 2000)
 	got := testing.AllocsPerRun(1000, func() { b.Deliver(channel, payload) })
@@ -253,7 +254,7 @@ func TestRuns(t *testing.T) {
 			for _, p := range row.queue[:n] {
 				want = append(want, p.frame...)
 			}
-			if got := join(row.queue[:n], size); !bytes.Equal(got, want) {
+			if got := join(row.queue[:n], plain, size); !bytes.Equal(got, want) {
 				t.Error("the chunk is not the frames put together")
 			}
 		})
@@ -276,7 +277,7 @@ func TestConnNames(t *testing.T) {
 func BenchmarkDeliver(b *testing.B) {
 	bench := newBench()
 	var m Member
-	bench.locals[0].Join(nil, &m, "news")
+	bench.locals[0].Join(nil, &m, "news", false)
 	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
 	b.ReportAllocs()
 	for b.Loop() {

@@ -17,30 +17,35 @@ func (h *Hub) Local(reactor int, confirmed func(*loop.Conn, *Member)) *Local {
 	return &Local{hub: h, reactor: reactor, confirmed: confirmed}
 }
 
-// Join makes m a member of the named channel on behalf of c. Where m is not
+// Join makes m a member of the named channel on behalf of c, which takes deflated
+// frames or not. Where m is not
 // Ready at once, the reactor is told when it is.
-func (l *Local) Join(c *loop.Conn, m *Member, name string) {
-	channel, ready := l.hub.join(name, l.reactor)
-	part := &channel.local[l.reactor]
-	*m = Member{channel: channel, index: int32(len(part.members)), ready: ready}
-	part.members = append(part.members, place{c, m})
+func (l *Local) Join(c *loop.Conn, m *Member, name string, deflates bool) {
+	f := plain
+	if deflates {
+		f = deflated
+	}
+	channel, ready := l.hub.join(name, l.reactor, f)
+	places := &channel.local[l.reactor].members[f]
+	*m = Member{channel: channel, index: int32(len(*places)), form: f, ready: ready}
+	*places = append(*places, place{c, m})
 }
 
 // Leave ends a membership. It may be called twice.
 func (l *Local) Leave(m *Member) {
-	channel := m.channel
+	channel, f := m.channel, m.form
 	if channel == nil {
 		return
 	}
-	part := &channel.local[l.reactor]
-	last := len(part.members) - 1
-	moved := part.members[last]
-	part.members[m.index] = moved
+	places := &channel.local[l.reactor].members[f]
+	last := len(*places) - 1
+	moved := (*places)[last]
+	(*places)[m.index] = moved
 	moved.member.index = m.index
-	part.members[last] = place{}
-	part.members = part.members[:last]
+	(*places)[last] = place{}
+	*places = (*places)[:last]
 	*m = Member{}
-	l.hub.leave(channel, l.reactor)
+	l.hub.leave(channel, l.reactor, f)
 }
 
 // Take handles an event of the hub's. Messages are only put in line, until Fan.
@@ -63,11 +68,9 @@ func (l *Local) Take(event any) bool {
 func (l *Local) Fan() {
 	for rest := l.queue; len(rest) > 0; {
 		n, size := run(rest)
-		members := rest[0].channel.local[l.reactor].members
-		if len(members) > 0 {
-			chunk := join(rest[:n], size)
-			for _, p := range members {
-				p.conn.Send(chunk)
+		for f := range forms {
+			if members := rest[0].channel.local[l.reactor].members[f]; len(members) > 0 {
+				l.fan(rest[:n], f, size, members)
 			}
 		}
 		rest = rest[n:]
@@ -77,6 +80,54 @@ func (l *Local) Fan() {
 	if cap(l.queue) > maxIdleQueue {
 		l.queue = nil
 	}
+}
+
+// fan hands a run of messages for one channel, with frames of size bytes, to the
+// members that take them in the form f.
+func (l *Local) fan(run []*publication, f form, size int, members []place) {
+	chunk := join(run, f, size)
+	switch run[0].channel.rules.Policy {
+	case Disconnect:
+		for _, p := range members {
+			p.conn.Send(chunk)
+		}
+	case Drop:
+		for _, p := range members {
+			if !p.conn.Offer(chunk) {
+				l.hub.dropped.Add(int64(len(run)))
+			}
+		}
+	case Latest:
+		newest := run[len(run)-1].as(f)
+		for _, p := range members {
+			l.keepNewest(p, chunk, newest, len(run))
+		}
+	}
+}
+
+// keepNewest sends a run of n messages to a member, or, where its socket is full,
+// keeps the newest of them in place of the one that it kept before.
+func (l *Local) keepNewest(p place, chunk, newest []byte, n int) {
+	if !p.conn.Backed() {
+		p.conn.Send(chunk)
+		return
+	}
+	if p.member.late != nil {
+		n++
+	}
+	l.hub.conflated.Add(int64(n - 1))
+	p.member.late = &late{newest}
+	p.conn.TellDrained()
+}
+
+// Drained sends c, whose socket has taken all that it was sent, what was kept for
+// its membership m meanwhile.
+func (l *Local) Drained(c *loop.Conn, m *Member) {
+	if m.late == nil {
+		return
+	}
+	c.Send(m.late.frame)
+	m.late = nil
 }
 
 const (
@@ -95,14 +146,14 @@ func run(queue []*publication) (n, size int) {
 	return n, size
 }
 
-// join puts frames of size bytes together.
-func join(messages []*publication, size int) []byte {
+// join puts the messages together in the form f, for which size is a hint.
+func join(messages []*publication, f form, size int) []byte {
 	if len(messages) == 1 {
-		return messages[0].frame
+		return messages[0].as(f)
 	}
 	chunk := make([]byte, 0, size)
 	for _, p := range messages {
-		chunk = append(chunk, p.frame...)
+		chunk = append(chunk, p.as(f)...)
 	}
 	return chunk
 }
@@ -114,16 +165,18 @@ func (l *Local) confirm(channel *Channel) {
 	if !l.hub.holds(channel, l.reactor) {
 		return
 	}
-	part := &channel.local[l.reactor]
-	for i := len(part.members) - 1; i >= 0; i-- {
-		if i >= len(part.members) {
-			continue
+	for f := range forms {
+		places := &channel.local[l.reactor].members[f]
+		for i := len(*places) - 1; i >= 0; i-- {
+			if i >= len(*places) {
+				continue
+			}
+			p := (*places)[i]
+			if p.member.ready {
+				continue
+			}
+			p.member.ready = true
+			l.confirmed(p.conn, p.member)
 		}
-		p := part.members[i]
-		if p.member.ready {
-			continue
-		}
-		p.member.ready = true
-		l.confirmed(p.conn, p.member)
 	}
 }

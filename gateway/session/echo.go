@@ -21,7 +21,7 @@ func (h *Handler) openEcho(c *loop.Conn, r *codec.Request) {
 		return
 	}
 	c.Session = echo{}
-	c.Upgrade(u, p.protocol(u.Protocols), "")
+	c.Upgrade(u, p.protocol(u.Protocols), p.extensions(u.Extensions, r))
 }
 
 func (echo) message(_ *Handler, c *loop.Conn, op codec.Opcode, payload []byte) {

@@ -88,6 +88,15 @@ func (h *Handler) admit(c *loop.Conn, r *codec.Request) (u codec.Upgrade, ok boo
 // OnRefuse implements loop.Handler.
 func (h *Handler) OnRefuse(c *loop.Conn, err *codec.HTTPError) { h.node.refused(c, err) }
 
+// OnDrained implements loop.Handler.
+func (h *Handler) OnDrained(c *loop.Conn) {
+	if s, ok := c.Session.(*plain); ok {
+		for m := range s.members() {
+			h.local.Drained(c, m)
+		}
+	}
+}
+
 // OnMessage implements loop.Handler.
 func (h *Handler) OnMessage(c *loop.Conn, op codec.Opcode, payload []byte) {
 	if d, ok := c.Session.(dialect); ok {

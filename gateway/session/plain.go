@@ -33,9 +33,10 @@ type further []hub.Member
 
 // offer is what the answer to the handshake needs.
 type offer struct {
-	upgrade  codec.Upgrade
-	protocol string
-	waiting  int // channels that Redis has not confirmed
+	upgrade    codec.Upgrade
+	protocol   string
+	extensions string
+	waiting    int // channels that Redis has not confirmed
 }
 
 func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
@@ -53,7 +54,7 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 		c.Refuse(refusal)
 		return
 	}
-	s := &plain{offer: &offer{upgrade: u, protocol: p.protocol(u.Protocols)}}
+	s := &plain{offer: &offer{upgrade: u, protocol: p.protocol(u.Protocols), extensions: p.extensions(u.Extensions, r)}}
 	c.Session = s
 	s.join(h, c, channels)
 	if s.offer.waiting == 0 {
@@ -98,7 +99,7 @@ func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 		s.more = &more
 	}
 	for m := range s.members() {
-		h.local.Join(c, m, channels[0])
+		h.local.Join(c, m, channels[0], s.offer.extensions != "")
 		channels = channels[1:]
 		if !m.Ready() {
 			s.offer.waiting++
@@ -135,7 +136,7 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 	o := s.offer
 	s.offer = nil
 	s.opened = true
-	c.Upgrade(o.upgrade, o.protocol, "")
+	c.Upgrade(o.upgrade, o.protocol, o.extensions)
 	s.report(h, c, "connect", nil, nil)
 }
 

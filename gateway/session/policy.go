@@ -17,6 +17,7 @@ type Policy struct {
 	Origins     []string // exact scheme://host[:port]; empty: outside Dev, any
 	Protocols   []string // subprotocols that are agreed to; "*": the first one offered
 	MaxChannels int      // for one connection
+	Deflate     bool     // permessage-deflate is agreed to
 }
 
 // Refusals of this package. Their texts are constants: nothing of the client
@@ -53,6 +54,28 @@ func (p *Policy) checkOrigin(origins []string) *codec.HTTPError {
 		return nil // no cookie or other ambient right is honoured that a page could abuse
 	}
 	return errOrigin
+}
+
+// extensions answers an offer of permessage-deflate, if there is one that can be
+// honoured.
+func (p *Policy) extensions(offered []string, r *codec.Request) string {
+	if !p.Deflate || len(offered) == 0 || inflatesBadly(r.Header("User-Agent")) {
+		return ""
+	}
+	answer, _ := codec.NegotiateDeflate(offered)
+	return answer
+}
+
+// inflatesBadly names the browsers that agree to client_no_context_takeover and
+// then break it: Safari 15.0 to 15.3.
+func inflatesBadly(agent string) bool {
+	if !strings.Contains(agent, "Safari/") || strings.Contains(agent, "Chrome/") {
+		return false
+	}
+	_, version, _ := strings.Cut(agent, "Version/15.")
+	minor, _, _ := strings.Cut(version, " ")
+	minor, _, _ = strings.Cut(minor, ".")
+	return minor == "0" || minor == "1" || minor == "2" || minor == "3"
 }
 
 // isLoopbackOrigin reports whether a page was served by this very machine.

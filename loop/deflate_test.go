@@ -1,0 +1,146 @@
+package loop
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sluice/codec"
+)
+
+// deflating accepts permessage-deflate and echoes.
+func deflating() *script {
+	return &script{
+		request: func(c *Conn, r *codec.Request) {
+			u, err := r.Upgrade()
+			if err != nil {
+				c.Refuse(asRefusal(err))
+				return
+			}
+			answer, _ := codec.NegotiateDeflate(u.Extensions)
+			c.Upgrade(u, "", answer)
+		},
+		message: func(c *Conn, op codec.Opcode, p []byte) { c.Write(op, p) },
+	}
+}
+
+func TestDeflate(t *testing.T) {
+	n := start(t, Options{MinDeflate: 100, Decoder: codec.DecoderOptions{MaxMessage: 1 << 20, MaxFragments: 1024}}, deflating())
+	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 10 * time.Second}
+	ws, response, err := d.Dial("ws://"+n.addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	if got := response.Header.Get("Sec-WebSocket-Extensions"); !strings.HasPrefix(got, "permessage-deflate") {
+		t.Fatalf("agreed on %q", got)
+	}
+	for _, compress := range []bool{true, false} {
+		ws.EnableWriteCompression(compress)
+		for _, payload := range []string{"", "x", "short ☕", strings.Repeat("long and repetitive ☕ ", 10_000)} {
+			if err := ws.WriteMessage(websocket.TextMessage, []byte(payload)); err != nil {
+				t.Fatal(err)
+			}
+			before := n.Stats().BytesOut
+			kind, got, err := ws.ReadMessage()
+			if err != nil || kind != websocket.TextMessage || string(got) != payload {
+				t.Fatalf("%d bytes came back as type %d, %d bytes, %v", len(payload), kind, len(got), err)
+			}
+			if sent := n.Stats().BytesOut - before; len(payload) > 1000 && sent > int64(len(payload)/10) {
+				t.Errorf("%d bytes came back in %d: not deflated", len(payload), sent)
+			}
+		}
+	}
+}
+
+// What is wrong in a deflated message is found when it is inflated.
+func TestDeflateRefusals(t *testing.T) {
+	var d codec.Deflater
+	deflated := func(op codec.Opcode, payload string) string {
+		return string(d.AppendMaskedFrame(nil, op, []byte(payload), 0x21436587))
+	}
+	rsv1 := func(frame string) string {
+		b := []byte(frame)
+		b[0] |= 0x40
+		return string(b)
+	}
+	for _, row := range []struct {
+		name, send, want string
+	}{
+		{"a bomb", deflated(codec.OpBinary, strings.Repeat("\x00", 200_000)), `close 1009`},
+		{"text that is not UTF-8", deflated(codec.OpText, strings.Repeat("not \xff UTF-8 ", 20)), `close 1007`},
+		{"no DEFLATE", rsv1(masked(codec.OpText, "\xff\xff\xff\xff")), `close 1007`},
+		{"a compressed ping", rsv1(ping("x")), `close 1002`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			n := start(t, Options{}, deflating())
+			c := dialRaw(t, n.addr, 0)
+			c.send(strings.Replace(request, "\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n\r\n", 1))
+			c.response()
+			c.send(row.send)
+			if got := c.all(); !strings.HasPrefix(got, row.want) {
+				t.Errorf("got %s, want %s", got, row.want)
+			}
+		})
+	}
+	t.Run("without agreement", func(t *testing.T) {
+		n := start(t, Options{}, deflating())
+		c := dialOpen(t, n.addr, 0)
+		c.send(deflated(codec.OpText, "x"))
+		if got := c.all(); !strings.HasPrefix(got, "close 1002") {
+			t.Errorf("got %s", got)
+		}
+	})
+}
+
+// A frame that the connection can do without is refused where Send would close
+// it; and when the socket has taken all, the handler is told, once.
+func TestOfferAndDrained(t *testing.T) {
+	told := make(chan struct{}, 10)
+	n := start(t, Options{MaxQueue: 64 << 10}, &script{drained: func(*Conn) { told <- struct{}{} }})
+	c := dialOpen(t, n.addr, 4096)
+	frame := codec.AppendFrame(nil, codec.OpBinary, make([]byte, 16<<10))
+	accepted, conn := 0, n.only()
+	until(t, "a full queue", func() (full bool) {
+		n.on(func(*Reactor) {
+			if conn.Offer(frame) {
+				accepted++
+				conn.flush()
+				return
+			}
+			full = true
+			if !conn.Backed() || !conn.Open() {
+				t.Error("the connection is not open and backed up")
+			}
+			conn.TellDrained()
+		})
+		return full
+	})
+	for range accepted {
+		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+		if _, got, err := c.read(); err != nil || len(got) != 16<<10 {
+			t.Fatalf("a message of %d bytes, %v", len(got), err)
+		}
+	}
+	<-told
+	n.on(func(*Reactor) {
+		if conn.Backed() || !conn.Offer(frame) {
+			t.Error("the connection is still backed up")
+		}
+	})
+	if _, got, err := c.read(); err != nil || len(got) != 16<<10 {
+		t.Errorf("a message of %d bytes, %v", len(got), err)
+	}
+	select {
+	case <-told:
+		t.Error("told twice")
+	default:
+	}
+	if n.Stats().Overflows != 0 {
+		t.Error("an overflow was counted")
+	}
+}
