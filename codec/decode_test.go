@@ -129,17 +129,57 @@ func TestNextDelivers(t *testing.T) {
 	}
 }
 
-func TestDeflateRefusesRSV1Elsewhere(t *testing.T) {
-	o := &DecoderOptions{Deflate: true, MaxMessage: 99, MaxFragments: 2}
-	for name, stream := range map[string][]byte{
-		"RFC 7692 §6.1: RSV1 on a continuation": join(rawFrame(0x41, "x", 1), rawFrame(0xC0, "x", 1)),
-		"RFC 7692 §6.1: RSV1 on a ping":         rawFrame(0xC9, "", 1),
+func TestDeflateRefuses(t *testing.T) {
+	o := &DecoderOptions{Deflate: true, MaxMessage: 9, MaxFragments: 2}
+	for _, tt := range []struct {
+		name   string
+		stream []byte
+		want   *Error
+	}{
+		{"RFC 7692 §6.1: RSV1 on a continuation", join(rawFrame(0x41, "x", 1), rawFrame(0xC0, "x", 1)), ErrReservedBits},
+		{"RFC 7692 §6.1: RSV1 on a continuation only", join(rawFrame(0x01, "x", 1), rawFrame(0xC0, "x", 1)), ErrReservedBits},
+		{"RFC 7692 §6.1: RSV1 on a continuation that is not the last", join(rawFrame(0x42, "x", 1), rawFrame(0x40, "x", 1)), ErrReservedBits},
+		{"RFC 7692 §6.1: RSV1 on a ping", rawFrame(0xC9, "", 1), ErrReservedBits},
+		{"RFC 7692 §6.1: RSV1 on a pong", rawFrame(0xCA, "", 1), ErrReservedBits},
+		{"RFC 7692 §6.1: RSV1 on a close", rawFrame(0xC8, "", 1), ErrReservedBits},
+		{"RFC 7692 §6.1: RSV1 on a ping inside a deflated message", join(rawFrame(0x41, "x", 1), rawFrame(0xC9, "", 1)), ErrReservedBits},
+		{"RFC 7692 §6: RSV1 and RSV2", rawFrame(0xE1, "x", 1), ErrReservedBits},
+		{"RFC 7692 §6: RSV1 and RSV3", rawFrame(0xD1, "x", 1), ErrReservedBits},
+		{"RFC 7692 §6: RSV1 on opcode 3", rawFrame(0xC3, "x", 1), ErrReservedBits},
+		{"RFC 6455 §7.4.1: deflated bytes over the limit", rawFrame(0xC1, "0123456789", 1), ErrMessageTooBig},
+		{"RFC 6455 §7.4.1: deflated fragments over the limit", join(rawFrame(0x41, "01234567", 1), rawFrame(0x80, "89", 1)), ErrMessageTooBig},
+		{"RFC 6455 §7.4.1: three deflated fragments of two allowed", join(rawFrame(0x41, "", 1), rawFrame(0x00, "", 1), rawFrame(0x80, "", 1)), ErrTooManyFragments},
+		{"RFC 6455 §8.1: text that is not deflated is checked", rawFrame(0x81, "\xff", 1), ErrInvalidText},
+		{"RFC 6455 §8.1: also behind a deflated message", join(rawFrame(0xC1, "\xff", 1), rawFrame(0x81, "\xff", 1)), ErrInvalidText},
+		{"RFC 6455 §5.5.1: a control frame inside a deflated message is whole", join(rawFrame(0x41, "x", 1), rawFrame(0x08, "", 1)), ErrControlFragmented},
 	} {
-		t.Run(name, func(t *testing.T) {
-			if got := feed(t, o, stream, pieces(1<<20)); got.err != ErrReservedBits {
-				t.Errorf("error %v, want %v", got.err, ErrReservedBits)
+		t.Run(tt.name, func(t *testing.T) {
+			for _, size := range []int{1 << 20, 1, 3} {
+				if got := feed(t, o, tt.stream, pieces(size)); got.err != tt.want {
+					t.Errorf("in pieces of %d: error %v, want %v", size, got.err, tt.want)
+				}
 			}
 		})
+	}
+}
+
+// Connections of the same options differ in what their handshakes agreed on.
+func TestAllowDeflateIsOfOneConnection(t *testing.T) {
+	o := small()
+	frame := func() []byte { return rawFrame(0xC1, "\xff", testKey) }
+	var with, without Decoder
+	with.Init(o)
+	without.Init(o)
+	with.AllowDeflate()
+	if m, _, err := with.Next(frame()); err != nil || m.Op != OpText || !m.RSV1 || string(m.Payload) != "\xff" {
+		t.Errorf("RFC 7692 §6: agreed on, but message %v, RSV1 %v, error %v", m.Op, m.RSV1, err)
+	}
+	if _, _, err := without.Next(frame()); err != ErrReservedBits {
+		t.Errorf("RFC 7692 §6: not agreed on, but error %v, want %v", err, ErrReservedBits)
+	}
+	with.Init(o)
+	if _, _, err := with.Next(frame()); err != ErrReservedBits {
+		t.Errorf("the next connection: error %v, want %v", err, ErrReservedBits)
 	}
 }
 

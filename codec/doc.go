@@ -1,5 +1,5 @@
 // Package codec turns bytes into WebSocket protocol and back: the opening handshake (RFC 6455 §4 over RFC 9112), frames and messages
-// (§5), text (§8.1) and close codes (§7.4). It is pure: no I/O, no clock, no goroutine, no log. The same bytes give the same result however
+// (§5), text (§8.1), close codes (§7.4) and compression (RFC 7692). It is pure: no I/O, no clock, no goroutine, no log. The same bytes give the same result however
 // the network cut them, and nothing that a peer sends can make it panic or hold more memory than its limits say.
 //
 // # In
@@ -28,10 +28,25 @@
 // Append functions write whole frames and responses behind a slice. AppendFrame's bytes are the same for every client, so a
 // broadcast encodes once.
 //
+// # Compression
+//
+// No connection ever keeps a compression context: the answer takes context takeover from both sides, whatever the client offered. So
+// a Deflater's frame, too, is the same for every client, and a broadcast is deflated once per message and node; a context each way would take a
+// connection hundreds of KiB, and every broadcast once per client. The price: what repeats between messages, but not in them, stays.
+//
+//	if answer, ok := codec.NegotiateDeflate(up.Extensions); ok { // the value for AppendSwitch
+//		d.AllowDeflate() // this connection's Decoder
+//	}
+//	if m.RSV1 {
+//		text, err := inflater.Inflate(m.Payload, maxMessage) // err: *Error
+//		ok := codec.ValidText(text)                          // the Decoder could not tell
+//	}
+//	frame, ok := deflater.AppendFrame(nil, codec.OpText, text) // !ok: send AppendFrame's
+//
 // # Who may call
 //
-// RequestReader and Decoder belong to one goroutine each. Request and Upgrade own their memory and may be kept. Message.Payload may not: it
-// lives until the next call of Next. DecoderOptions and RequestLimits are shared and only read.
+// RequestReader, Decoder, Inflater and Deflater belong to one goroutine each; the last two serve all its connections. Request and Upgrade own their memory and may be kept. Message.Payload may not: it
+// lives until the next call of Next, and what Inflate returns until that of Inflate. DecoderOptions and RequestLimits are shared and only read.
 //
 // # What it never does
 //
@@ -48,9 +63,12 @@
 //	RFC 6455 §5.4          fragments              Decoder.Next: admit, keep, finish
 //	RFC 6455 §5.5          control frames         Decoder.Next: checkFirst, finishControl
 //	RFC 6455 §5.5.1, §7.4  close payload, codes   ParseClose, AppendClose, StatusCode.Sendable
-//	RFC 6455 §8.1          UTF-8 of text          validText, validTextPrefix
+//	RFC 6455 §8.1          UTF-8 of text          validText, validTextPrefix, ValidText
 //	RFC 6455 §10.4         limits                 DecoderOptions, RequestLimits
-//	RFC 7692 §6            RSV1                   DecoderOptions.Deflate, Message.RSV1
+//	RFC 7692 §5, §7.1      offers and answer      NegotiateDeflate, BrokenDeflate
+//	RFC 7692 §6            RSV1                   Decoder.AllowDeflate, Message.RSV1
+//	RFC 7692 §7.2.1        compression            Deflater
+//	RFC 7692 §7.2.2        decompression          Inflater
 //	RFC 9112 §2, §3, §5    request head           RequestReader.Next: scan, step
 //	RFC 9112 §3.2          request target         setTarget, decodePath
 //	RFC 9112 §6            no body                checkBody

@@ -92,3 +92,19 @@ func isWindowBits(value string) bool {
 	}
 	return false
 }
+
+// BrokenDeflate reports whether a User-Agent is one of Safari 15.0–15.3 or of iOS 15.0–15.3, whatever browser: their WebKit keeps its context
+// in spite of client_no_context_takeover, so that its second message could not be inflated. Offers of theirs are to be ignored.
+func BrokenDeflate(userAgent string) bool {
+	_, version, ios := strings.Cut(userAgent, " OS 15_")
+	if ios {
+		return isMinorTo3(version, '_')
+	}
+	_, version, safari := strings.Cut(userAgent, " Version/15.")
+	return safari && isMinorTo3(version, '.') && strings.Contains(version, " Safari/")
+}
+
+// isMinorTo3 reports whether version begins with one of 0 to 3 as a whole number.
+func isMinorTo3(version string, separator byte) bool {
+	return len(version) > 1 && version[0] >= '0' && version[0] <= '3' && (version[1] == separator || version[1] == ' ')
+}

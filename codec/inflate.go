@@ -9,9 +9,9 @@ import (
 )
 
 const (
-	// keepInflated is the largest buffer, in bytes, that an Inflater keeps from one message to the next.
-	keepInflated = 1 << 20
-	// A message that inflates to more than bombBytes at more than bombRatio to 1 is taken for an attack. The format's own limit is 1032:1, which
+	// keepInflated is the largest buffer, in bytes, that an Inflater keeps from one message to the next: one for 1 MiB, see grow.
+	keepInflated = 1<<20 + 1
+	// A message is taken for an attack once more than bombBytes have come out of it, at more than bombRatio to 1. The format's own limit is 1032:1, which
 	// only runs of one byte come near.
 	bombBytes = 1 << 20
 	bombRatio = 1000
@@ -40,19 +40,19 @@ type Inflater struct {
 //
 //   - ErrMessageTooBig when out would take more than limit bytes, found as it grows: no memory is taken for what is only declared, and what is
 //     held is at most twice what came out;
-//   - ErrInflateRatio when it exceeds 1 MiB and a thousand times src;
+//   - ErrInflateRatio when it exceeds 1 MiB and a thousand times what was read of src;
 //   - ErrDeflate when src is not whole DEFLATE blocks. RFC 7692 names no code; 1007 is what most servers send.
 func (i *Inflater) Inflate(src []byte, limit int) (out []byte, err error) {
 	limit = min(max(limit, 0), math.MaxInt-1)
 	i.begin(src)
 	defer i.src.reset(nil)
 	for range maxFinalBlocks {
-		if err := i.untilFinal(len(src), limit); err != nil {
+		if err := i.untilFinal(len(src)+len(deflateTail), limit); err != nil {
 			return nil, err
 		}
 		// A sender may set BFINAL (§7.2.3.4). It must go on with another block then, at least with the empty one; that some do
 		// not harms nobody.
-		if rest := i.in.Buffered() + i.src.left(); rest == 0 || rest == len(deflateTail) {
+		if rest := i.unread(); rest == 0 || rest == len(deflateTail) {
 			return i.out[:len(i.out):len(i.out)], nil
 		}
 		i.restart(i.out[max(0, len(i.out)-window):])
@@ -83,8 +83,11 @@ func (i *Inflater) restart(dict []byte) {
 	_ = i.flate.(flate.Resetter).Reset(i.in, dict) // fails never: nothing is read
 }
 
-// untilFinal inflates up to the end of the next block that has BFINAL set.
-func (i *Inflater) untilFinal(size, limit int) error {
+// unread is the number of bytes that no block has used yet, the tail's among them.
+func (i *Inflater) unread() int { return i.in.Buffered() + i.src.left() }
+
+// untilFinal inflates up to the end of the next block that has BFINAL set. total is the number of bytes that there were to read.
+func (i *Inflater) untilFinal(total, limit int) error {
 	for {
 		if len(i.out) == cap(i.out) {
 			i.grow(limit)
@@ -94,7 +97,7 @@ func (i *Inflater) untilFinal(size, limit int) error {
 		switch {
 		case len(i.out) > limit:
 			return ErrMessageTooBig
-		case len(i.out) > bombBytes && len(i.out)/bombRatio >= size:
+		case len(i.out) > bombBytes && len(i.out)/bombRatio >= total-i.unread():
 			return ErrInflateRatio
 		case err == io.EOF:
 			return nil
@@ -104,9 +107,12 @@ func (i *Inflater) untilFinal(size, limit int) error {
 	}
 }
 
-// grow doubles out, to no more than limit and the one byte that tells more from enough.
+// grow doubles out, or makes it all that can be needed: limit and the one byte that tells more from enough.
 func (i *Inflater) grow(limit int) {
-	size := min(max(2*cap(i.out), 4<<10), limit+1)
+	size := max(2*cap(i.out), 4<<10)
+	if size >= limit {
+		size = limit + 1
+	}
 	grown := make([]byte, len(i.out), size)
 	copy(grown, i.out)
 	i.out = grown
