@@ -1,7 +1,6 @@
 package config
 
 import (
-	"net/netip"
 	"reflect"
 	"time"
 )
@@ -26,7 +25,7 @@ type Config struct {
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
 
 	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, pages of any loopback origin, and serves /echo"`
-	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token"`
+	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token; a token that one shows must be valid all the same"`
 	Echo      bool `yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
 
 	Origins   []string `yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it; empty lets any page in, or with dev only those of this machine"`
@@ -61,7 +60,7 @@ type Connections struct {
 	Max        int `yaml:"max" range:"0..10000000" help:"Client connections this node holds at most; 0 means as many as the file descriptor limit allows"`
 	PerAddress int `yaml:"per_address" range:"0..10000000" help:"Connections that one client address may hold on this node; 0 means no limit, because a whole company or a load balancer may be one address: set proxy.protocol or proxy.trust first if there is one in front"`
 	PerUser    int `yaml:"per_user" range:"0..10000000" help:"Connections that one user, the sub of a token, may hold on this node; 0 means no limit"`
-	AcceptRate int `yaml:"accept_rate" range:"0..1000000" help:"New connections a second that this node takes; the others wait in the listen queue of the kernel; 0 means no limit"`
+	AcceptRate int `yaml:"accept_rate" range:"0..1000000" help:"New connections a second that this node takes; further ones wait; 0 means no limit"`
 	Channels   int `yaml:"channels" range:"1..10000" help:"Channels one connection may be subscribed to"`
 }
 
@@ -77,14 +76,14 @@ type Message struct {
 	BytesRate   Size `yaml:"bytes_rate" range:"0B..1GiB" help:"Bytes a second that one connection may send over time, frame headers included; more close it with 1008; 0 means no limit"`
 	BytesBurst  Size `yaml:"bytes_burst" range:"128B..384MiB" help:"Bytes that one connection may send at once, above message.bytes_rate; at least message.max"`
 	ControlRate int  `yaml:"control_rate" range:"0..1000" help:"Pings and pongs a second that one connection may send over time, and twice as many at once; more close it with 1008; 0 means no limit"`
-	Incomplete  Size `yaml:"incomplete" range:"64KiB..1024GiB" help:"Bytes of incomplete messages that this node holds for all its clients together; who sends more is closed with 1013; at least message.max"`
+	Incomplete  Size `yaml:"incomplete" range:"64KiB..1024GiB" help:"Bytes of incomplete messages that this node holds for all its clients together; a client that sends more of one is closed with 1013; at least message.max"`
 }
 
 // Queue bounds what waits on its way to clients.
 type Queue struct {
 	Max          Size        `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before queue.policy decides; at least message.max"`
 	Policy       QueuePolicy `yaml:"policy" oneof:"disconnect|drop|latest" help:"What becomes of a message when the client's queue is full: disconnect closes the connection with 1013, drop loses the message, latest keeps only the newest message of each channel; a namespace may say otherwise"`
-	Total        Size        `yaml:"total" range:"16KiB..1024GiB" help:"Bytes that may wait for all slow clients of this node together; beyond it the clients that are furthest behind are disconnected; at least queue.max"`
+	Total        Size        `yaml:"total" range:"16KiB..1024GiB" help:"Bytes that may wait for all slow clients of this node together; beyond it the queue of each of them counts as full; at least queue.max"`
 	Mailbox      int         `yaml:"mailbox" range:"16..16777216" help:"Messages that may wait for one reactor"`
 	MailboxBytes Size        `yaml:"mailbox_bytes" range:"64KiB..64GiB" help:"Bytes that may wait for one reactor; at least message.max"`
 }
@@ -154,7 +153,7 @@ func Default() Config {
 		Origins:     []string{},
 		Protocols:   []string{"*"},
 		Connections: Connections{Channels: 128},
-		Proxy:       Proxy{Protocol: ProxyOff, From: []netip.Prefix{}, Trust: []netip.Prefix{}, Header: ForwardedFor},
+		Proxy:       Proxy{Protocol: ProxyOff, From: []string{}, Trust: []string{}, Header: ForwardedFor},
 		Auth:        Auth{Leeway: 30 * time.Second, RequireExp: true, Keys: []Key{}, JWKS: []JWKS{}},
 		Namespaces:  []Namespace{},
 		Message: Message{Max: 64 * KiB, Fragments: 1024, Timeout: time.Minute, Rate: 100, Burst: 200,

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode"
 
 	"github.com/alecthomas/kong"
 	"go.uber.org/goleak"
@@ -198,7 +199,7 @@ func anyConfig(r *rapid.T) Config {
 	networks := rapid.Custom(anyNetwork)
 	c.Proxy.From = rapid.SliceOfN(networks, 1, 3).Draw(r, "from")
 	c.Proxy.Trust = rapid.SliceOfN(networks, 0, 3).Draw(r, "trust")
-	c.Auth.Issuer = rapid.String().Draw(r, "issuer")
+	c.Auth.Issuer = "i" + anyName(r, "issuer")
 	if len(c.Origins) > 0 {
 		c.Auth.Cookie = rapid.StringMatching("[a-z_-]{0,9}").Draw(r, "cookie")
 	}
@@ -207,6 +208,9 @@ func anyConfig(r *rapid.T) Config {
 		c.Auth.Keys[i].ID += strconv.Itoa(i)
 	}
 	c.Auth.JWKS = anyItems(r, anyKeySet)
+	for i := range c.Auth.JWKS {
+		c.Auth.JWKS[i].Issuer += strconv.Itoa(i)
+	}
 	c.Namespaces = anyItems(r, anyNamespace)
 	for i := range c.Namespaces[min(1, len(c.Namespaces)):] {
 		c.Namespaces[i+1].Name += "-" + strconv.Itoa(i)
@@ -219,20 +223,28 @@ func anyItems[T any](r *rapid.T, any func(*rapid.T) T) []T {
 	return append([]T{}, rapid.SliceOfN(rapid.Custom(any), 0, 3).Draw(r, "items")...)
 }
 
-func anyNetwork(r *rapid.T) netip.Prefix {
+func anyNetwork(r *rapid.T) string {
+	bytes := rapid.SliceOfN(rapid.Byte(), 4, 4)
 	if rapid.Bool().Draw(r, "IPv6") {
-		address := netip.AddrFrom16([16]byte(rapid.SliceOfN(rapid.ByteMin(1), 16, 16).Draw(r, "address")))
-		return netip.PrefixFrom(address, rapid.IntRange(0, 128).Draw(r, "bits")).Masked()
+		bytes = rapid.SliceOfN(rapid.Byte(), 16, 16)
 	}
-	address := netip.AddrFrom4([4]byte(rapid.SliceOfN(rapid.Byte(), 4, 4).Draw(r, "address")))
-	return netip.PrefixFrom(address, rapid.IntRange(0, 32).Draw(r, "bits")).Masked()
+	address, _ := netip.AddrFromSlice(bytes.Draw(r, "address"))
+	if rapid.Bool().Draw(r, "host") {
+		return address.String()
+	}
+	return netip.PrefixFrom(address, rapid.IntRange(0, address.BitLen()).Draw(r, "bits")).Masked().String()
 }
 
 const publicPEM = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"
 
+// anyName draws an issuer, an audience or a kid: printable, never longer than 255 bytes.
+func anyName(r *rapid.T, label string) string {
+	return rapid.StringOfN(rapid.RuneFrom(nil, unicode.L, unicode.P, unicode.S, unicode.N), 0, 60, -1).Draw(r, label)
+}
+
 func anyKey(r *rapid.T) Key {
-	key := Key{ID: rapid.String().Draw(r, "id"), Alg: rapid.SampledFrom(choicesOf("auth.keys", "alg")).Draw(r, "alg"),
-		Issuer: rapid.String().Draw(r, "issuer")}
+	key := Key{ID: anyName(r, "id"), Alg: rapid.SampledFrom(choicesOf("auth.keys", "alg")).Draw(r, "alg"),
+		Issuer: anyName(r, "issuer")}
 	if strings.HasPrefix(key.Alg, "HS") || rapid.Bool().Draw(r, "file") {
 		key.File = "config.go" // a file that is there; what is in it is not this package's business
 	} else {
@@ -244,9 +256,9 @@ func anyKey(r *rapid.T) Key {
 func anyKeySet(r *rapid.T) JWKS {
 	return JWKS{
 		URL:     rapid.StringMatching("https://[a-z]{1,9}(:[1-9]0{3})?/[a-z?=#' ]{0,9}").Draw(r, "url"),
-		Issuer:  rapid.String().Draw(r, "issuer"),
+		Issuer:  anyName(r, "issuer"),
 		Algs:    rapid.SliceOfN(rapid.SampledFrom(choicesOf("auth.jwks", "algs")), 1, 3).Draw(r, "algs"),
-		Refresh: time.Duration(rapid.Int64Range(int64(time.Minute), int64(168*time.Hour)).Draw(r, "refresh")),
+		Refresh: time.Duration(rapid.Int64Range(int64(time.Minute), int64(24*time.Hour)).Draw(r, "refresh")),
 	}
 }
 

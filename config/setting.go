@@ -2,9 +2,7 @@ package config
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
-	"net/netip"
 	"reflect"
 	"slices"
 	"strconv"
@@ -77,7 +75,7 @@ func settingsOf(structure reflect.Type, section, group string, index []int) []se
 
 // isSections says whether a field of that type is a list of sections, not of plain values.
 func isSections(kind reflect.Type) bool {
-	return kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct && kind.Elem() != reflect.TypeFor[netip.Prefix]()
+	return kind.Kind() == reflect.Slice && kind.Elem().Kind() == reflect.Struct
 }
 
 // lookup finds the entry of a key.
@@ -116,40 +114,20 @@ func itemPath(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i)
 // set reads texts into holder. A list takes them all, each split at commas; any other setting takes the last. On an
 // error, which says what is wrong with the text but not whose it is, holder is unchanged.
 func (s setting) set(holder any, texts []string) error {
-	var value reflect.Value
-	var err error
+	field := s.field(holder)
 	if s.isList() {
-		value, err = parseList(s.kind, splitList(texts))
-	} else {
-		value, err = parse(s.kind, texts[len(texts)-1])
+		field.Set(reflect.ValueOf(splitList(texts)))
+		return nil
 	}
+	value, err := parse(s.kind, texts[len(texts)-1])
 	if err != nil {
 		return err
 	}
-	s.field(holder).Set(value)
+	field.Set(value)
 	return nil
 }
 
-// parseList never returns nil, so that an empty list from anywhere equals the empty default. Its error names every
-// item that cannot be read.
-func parseList(kind reflect.Type, items []string) (reflect.Value, error) {
-	list := reflect.MakeSlice(kind, 0, len(items))
-	var wrong []string
-	for _, item := range items {
-		value, err := parse(kind.Elem(), item)
-		if err != nil {
-			wrong = append(wrong, err.Error())
-			continue
-		}
-		list = reflect.Append(list, value)
-	}
-	if wrong != nil {
-		return reflect.Value{}, errors.New(strings.Join(wrong, "; "))
-	}
-	return list, nil
-}
-
-// splitList drops what is empty between two commas.
+// splitList never returns nil, so that an empty list from anywhere equals the empty default.
 func splitList(texts []string) []string {
 	items := []string{}
 	for _, text := range texts {
@@ -186,9 +164,6 @@ func parse(kind reflect.Type, text string) (reflect.Value, error) {
 	case reflect.TypeFor[Size]():
 		size, err := ParseSize(text)
 		return reflect.ValueOf(size), err
-	case reflect.TypeFor[netip.Prefix]():
-		prefix, err := parsePrefix(text)
-		return reflect.ValueOf(prefix), err
 	case reflect.TypeFor[bool]():
 		if text != "true" && text != "false" {
 			return reflect.Value{}, fmt.Errorf("%q is neither true nor false", text)
@@ -234,14 +209,10 @@ func textsOf(field reflect.Value) []string {
 		}
 		return textsOf(field.Elem())
 	}
-	switch value := field.Interface().(type) {
-	case time.Duration:
+	if value, ok := field.Interface().(time.Duration); ok {
 		return []string{formatDuration(value)}
-	case netip.Prefix:
-		return []string{formatPrefix(value)}
-	default:
-		return []string{fmt.Sprint(value)}
 	}
+	return []string{fmt.Sprint(field.Interface())}
 }
 
 // formatDuration is String without the zero tail: 1m, not 1m0s.
