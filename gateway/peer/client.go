@@ -41,18 +41,17 @@ const maxHops = 100
 // A peer that is not trusted is the client, whatever it wrote. The result is peer or an element, unmapped; peer keeps its zone.
 func ClientAddr(peer netip.Addr, trust Trust, header Header, lines []string) netip.Addr {
 	client := peer.Unmap()
-	if !trust.Contains(client) {
+	if header != XForwardedFor && header != Forwarded || !trust.Contains(client) {
 		return client
 	}
 	hops := 0
 	for i := len(lines) - 1; i >= 0; i-- {
 		for rest, more := lines[i], true; more; {
-			var element string
-			var ok bool
-			if rest, element, more, ok = header.cutLast(rest); !ok || hops == maxHops {
+			if hops++; hops > maxHops {
 				return client
 			}
-			hops++
+			var element string
+			rest, element, more = header.cutLast(rest)
 			if element == "" {
 				continue // RFC 9110 §5.6.1: empty elements do not count
 			}

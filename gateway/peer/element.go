@@ -15,37 +15,31 @@ import (
 // nothing further left can change it.
 
 // cutLast takes the last element off a line, without the white space around it. more: a comma stood before it, and rest is what is left of
-// that. It is not ok when a quoted string is never opened, or when there is no header to read.
-func (h Header) cutLast(line string) (rest, element string, more, ok bool) {
-	comma := -1
-	switch h {
-	case XForwardedFor:
-		comma = strings.LastIndexByte(line, ',')
-	case Forwarded:
-		if comma, ok = lastComma(line); !ok {
-			return "", "", false, false
-		}
-	default:
-		return "", "", false, false
+// that.
+func (h Header) cutLast(line string) (rest, element string, more bool) {
+	comma := strings.LastIndexByte(line, ',')
+	if h == Forwarded {
+		comma = lastComma(line)
 	}
 	if comma < 0 {
-		return "", trim(line), false, true
+		return "", trim(line), false
 	}
-	return line[:comma], trim(line[comma+1:]), true, true
+	return line[:comma], trim(line[comma+1:]), true
 }
 
-// lastComma is the index of the last comma outside quoted strings, -1 when there is none.
-func lastComma(line string) (comma int, ok bool) {
+// lastComma is the index of the last comma outside quoted strings, -1 when there is none: also when a string is closed that was never
+// opened, which makes the whole line one element, and a malformed one.
+func lastComma(line string) int {
 	quoted := false
 	for i := len(line) - 1; i >= 0; i-- {
 		switch c := line[i]; {
 		case c == '"':
 			quoted = !quoted || isEscaped(line, i)
 		case c == ',' && !quoted:
-			return i, true
+			return i
 		}
 	}
-	return -1, !quoted
+	return -1
 }
 
 // isEscaped reports whether an odd number of backslashes stands before line[i].
