@@ -19,7 +19,7 @@ type JWKS struct {
 	URL     string        // https, or http to this very machine; nothing but the configuration says it
 	Issuer  string        // iss that these keys sign for; "" means Options.Issuer
 	Algs    []string      // the algorithms they may be used with, HS… not among them. Default RS256, ES256, EdDSA
-	Refresh time.Duration // between two fetches, give or take a tenth, 1 min to 24 h. Default 15 min
+	Refresh time.Duration // between two fetches, give or take a tenth, 1 min to 168 h. Default 15 min
 }
 
 // Options configure New. A zero field means its default.
@@ -108,7 +108,7 @@ func (o Options) check(f *faults) {
 	f.need(o.MaxToken >= 64 && o.MaxToken <= 65536, "longest token: must be of 64 to 65536 bytes, is %d", o.MaxToken)
 	f.need(o.Cookie == "" || isCookieName(o.Cookie), "cookie %q: is not the name of a cookie", o.Cookie)
 	for i, j := range o.JWKS {
-		f.need(j.Refresh >= time.Minute && j.Refresh <= 24*time.Hour, "JWKS %d: refresh must be 1m to 24h, is %v", i+1, j.Refresh)
+		f.need(j.Refresh >= time.Minute && j.Refresh <= 7*24*time.Hour, "JWKS %d: refresh must be 1m to 168h, is %v", i+1, j.Refresh)
 		f.need(j.Issuer == "" || isName(j.Issuer), "JWKS %d: issuer must be 1 to 255 printable bytes", i+1)
 		if err := checkURL(j.URL); err != nil {
 			f.add("JWKS %d: %w", i+1, err)
