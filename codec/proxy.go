@@ -6,6 +6,7 @@ import "net/netip"
 type ProxyHeader struct {
 	Source      netip.AddrPort // the client; an IPv4-mapped IPv6 address comes as IPv4
 	Destination netip.AddrPort // where the client connected to
+	Version     uint8          // 1 or 2, of the protocol
 	Local       bool           // nothing was said: the socket's own addresses stand, and the others are zero
 }
 
@@ -31,6 +32,9 @@ var (
 	ErrProxyTruncated = &ProxyError{"v2 length has no room for the addresses"}
 	ErrProxyTLV       = &ProxyError{"malformed v2 extension"}
 	ErrProxyChecksum  = &ProxyError{"v2 checksum does not match"}
+
+	// ErrProxyUnwanted is for the caller that wants one version and got the other.
+	ErrProxyUnwanted = &ProxyError{"header is of the other version than the one that is configured"}
 )
 
 // maxProxy is the longest header in bytes. The protocol promises one that fits into the smallest TCP segment, 576 bytes less 40 (§2):
@@ -69,6 +73,10 @@ func (r *ProxyReader) Next(b []byte) (h ProxyHeader, n int, done bool, err error
 		return ProxyHeader{}, len(b), false, bad
 	case size > 0:
 		*r = ProxyReader{}
+		h.Version = 1
+		if in[0] == proxySignature[0] {
+			h.Version = 2
+		}
 		return h, size - before, true, nil
 	case before == 0 && len(b) > 0:
 		r.held = extend(nil, b, maxProxy)

@@ -120,6 +120,10 @@ func TestProxyAccepted(t *testing.T) {
 		{"§2.2: PROXY of an unspecified protocol over IPv4", proxyBlock(cmdProxy, "\x10", addrs4), local4},
 	}
 	for _, tt := range tests {
+		tt.want.Version = 2
+		if tt.in[0] == 'P' {
+			tt.want.Version = 1
+		}
 		t.Run(tt.name, func(t *testing.T) {
 			const request = "GET / HTTP/1.1\r\n"
 			for _, size := range []int{1 << 30, 1, 2, 7, 100} {
@@ -336,7 +340,8 @@ func FuzzProxy(f *testing.F) {
 		if size := len(in) - len(rest); size > maxProxy || h.Local == h.Source.IsValid() || h.Local == h.Destination.IsValid() {
 			t.Fatalf("%q: header of %d bytes, %+v", in, size, h)
 		}
-		for _, written := range [][]byte{AppendProxyV1(nil, h.Source, h.Destination), AppendProxyV2(nil, h.Source, h.Destination)} {
+		for i, written := range [][]byte{AppendProxyV1(nil, h.Source, h.Destination), AppendProxyV2(nil, h.Source, h.Destination)} {
+			h.Version = uint8(i + 1)
 			if again, rest, done, _, err := readProxy(t, string(written), pieces(1<<20)); again != h || rest != "" || !done || err != nil {
 				t.Fatalf("%q, written as %q: %+v, %v", in, written, again, err)
 			}
