@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"syscall"
 	"time"
 
 	"go.uber.org/zap"
@@ -104,13 +105,16 @@ func (a *App) build(ctx context.Context, id string) error {
 // startEmbedded starts the embedded broker where that is configured, and
 // returns the URL that Redis is reached by.
 func (a *App) startEmbedded() (string, error) {
-	address, ok := embeddedAddress(a.config.Redis)
+	address, ok := a.config.Embedded()
 	if !ok {
 		return a.config.Redis, nil
 	}
 	var err error
 	if a.embedded, err = pubsub.StartEmbedded(address); err != nil {
-		return "", fmt.Errorf("%w (is another sluice running? give this one --redis)", err)
+		if errors.Is(err, syscall.EADDRINUSE) {
+			return "", fmt.Errorf("%w; another sluice, most likely: give this one a Redis (--redis)", err)
+		}
+		return "", err
 	}
 	return a.embedded.URL(), nil
 }
@@ -132,7 +136,7 @@ func (a *App) Ready() error {
 	case <-a.leaving:
 		return errors.New("this node is going away")
 	default:
-		return a.broker.Ready()
+		return errors.Join(a.engine.Alive(), a.broker.Ready())
 	}
 }
 

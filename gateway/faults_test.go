@@ -1,8 +1,10 @@
 package main
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -116,6 +118,7 @@ func TestInboxThatRedisRefuses(t *testing.T) {
 func TestNoClientBelowTheCap(t *testing.T) {
 	n := startNode(t, "--dev", "--connections-max", "2").ready()
 	first, second := n.dial("/ws?channel=a"), n.dial("/ws?channel=a")
+	n.get(n.Public(), "/healthz", 200) // full is healthy
 	_, response, err := n.tryDial("/ws?channel=a", nil)
 	if response == nil || response.StatusCode != http.StatusServiceUnavailable {
 		t.Fatalf("the third of two connections got %v, %v; want 503", response, err)
@@ -130,6 +133,46 @@ func TestNoClientBelowTheCap(t *testing.T) {
 	})
 	n.publish("a", "x")
 	second.wantText("x")
+}
+
+// A client that was refused is not reported as connected, also where Redis comes
+// back while it reads the refusal.
+func TestRefusedClientsAreNotReported(t *testing.T) {
+	server := redistest.Reserve(t)
+	n := startNode(t, "--dev", "--redis", server.URL, "--handshake-timeout", "100ms")
+	raw, err := net.Dial("tcp", n.Public().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer raw.Close()
+	if _, err := fmt.Fprint(raw, "GET /ws?channel=late HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"+
+		"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(raw).ReadString('\n'); err != nil || !strings.Contains(line, "503") {
+		t.Fatalf("%q, %v", line, err)
+	}
+	server.Restart()
+	n.ready()
+	eventually(t, "its channel is subscribed", func() error {
+		if numbers, err := n.redis.PubSubNumSub(t.Context(), "sluice:late").Result(); err != nil || numbers["sluice:late"] != 1 {
+			return fmt.Errorf("%v, %v", numbers, err)
+		}
+		return nil
+	})
+	_ = raw.Close()
+	eventually(t, "it is gone", func() error {
+		if s := n.hub.Stats(); s.Subscriptions != 0 {
+			return fmt.Errorf("%d subscriptions", s.Subscriptions)
+		}
+		return nil
+	})
+	witness := n.dial("/ws?channel=other")
+	witness.send(websocket.TextMessage, "what came before this is in the inbox")
+	n.entry("message")
+	if connects, disconnects := len(n.entries("connect")), len(n.entries("disconnect")); connects != 1 || disconnects != 0 {
+		t.Errorf("%d connect and %d disconnect entries, want the witness alone", connects, disconnects)
+	}
 }
 
 // TestSlowClientHurtsNobody: one client stops reading while much is published. It

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"net"
 	"strconv"
 	"time"
 
@@ -18,7 +19,19 @@ func (a *App) adminOptions() admin.Options {
 		Inbox:        a.latest,
 		Metrics:      a.metricsHandler(),
 		CheckChannel: pubsub.CheckChannel,
+		Alive:        a.engine.Alive,
+		Hosts:        a.adminHosts(),
 	}
+}
+
+// adminHosts are the names by which the admin port may be called, beyond those
+// that every machine has: what the operator called it.
+func (a *App) adminHosts() []string {
+	host, _, err := net.SplitHostPort(a.config.Admin)
+	if err != nil || host == "" {
+		return nil
+	}
+	return []string{host}
 }
 
 func (a *App) info() admin.Info {
@@ -29,7 +42,7 @@ func (a *App) info() admin.Info {
 	}
 	redis := admin.Redis{URL: a.config.RedactedRedis(), OK: true, State: "connected"}
 	if a.embedded != nil {
-		redis.URL = embeddedScheme + a.embedded.Addr() // as bound: the port may have been left to the system
+		redis.URL = "embedded://" + a.embedded.Addr() // as bound: the port may have been left to the system
 	}
 	if err := a.broker.Ready(); err != nil {
 		redis.OK, redis.State = false, err.Error()

@@ -34,6 +34,16 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
+// killAtEnd ends a process that a failed test leaves behind, and one that hangs.
+func killAtEnd(t *testing.T, cmd *exec.Cmd) {
+	kill := func() { _ = cmd.Process.Kill() } // it may have ended
+	killer := time.AfterFunc(2*patience, kill)
+	t.Cleanup(func() {
+		killer.Stop()
+		kill()
+	})
+}
+
 // verb runs the program with args in this process and returns what it wrote.
 func verb(t *testing.T, stdin string, args ...string) (status int, stdout, stderr string) {
 	t.Helper()
@@ -47,8 +57,8 @@ func verb(t *testing.T, stdin string, args ...string) (status int, stdout, stder
 func TestDevGreetsAndSignalsEndIt(t *testing.T) {
 	for _, signal := range []os.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(signal.String(), func(t *testing.T) {
-			redisPort := freePort(t)
-			cmd := process(t, "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:"+redisPort)
+			var redisPort string // as the greeting has it
+			cmd := process(t, "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0")
 			out, err := cmd.StdoutPipe()
 			if err != nil {
 				t.Fatal(err)
@@ -58,14 +68,16 @@ func TestDevGreetsAndSignalsEndIt(t *testing.T) {
 			if err := cmd.Start(); err != nil {
 				t.Fatal(err)
 			}
-			killer := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() }) // only where the test failed
-			defer killer.Stop()
+			killAtEnd(t, cmd)
 			var greeting strings.Builder
 			for lines := bufio.NewScanner(out); lines.Scan(); {
 				greeting.WriteString(lines.Text() + "\n")
 				if strings.Contains(lines.Text(), "XREAD") {
 					break
 				}
+			}
+			if m := regexp.MustCompile(`redis-cli -p (\d+) PUBLISH`).FindStringSubmatch(greeting.String()); m != nil {
+				redisPort = m[1]
 			}
 			for _, want := range []string{`http://127\.0\.0\.1:\d+/`, `ws://localhost:\d+/ws\?channel=news`, `bin/sluice publish news`,
 				`redis-cli -p ` + redisPort + ` PUBLISH sluice:news`, `XREAD COUNT 10 STREAMS sluice:inbox 0`} {
@@ -84,19 +96,6 @@ func TestDevGreetsAndSignalsEndIt(t *testing.T) {
 			}
 		})
 	}
-}
-
-func freePort(t *testing.T) string {
-	ln, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer ln.Close()
-	_, port, err := net.SplitHostPort(ln.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
 }
 
 func TestStartFailsInWords(t *testing.T) {
@@ -174,8 +173,7 @@ func TestTail(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	killer := time.AfterFunc(2*patience, func() { _ = cmd.Process.Kill() }) // only where the test failed
-	defer killer.Stop()
+	killAtEnd(t, cmd)
 	eventually(t, "tail is subscribed", func() error {
 		if n := server.Do("PUBLISH", "sluice:news", "hello"); n != int64(1) {
 			return fmt.Errorf("PUBLISH reached %v", n)

@@ -231,6 +231,7 @@ func TestSubprotocols(t *testing.T) {
 func TestRefusals(t *testing.T) {
 	open := startNode(t, "--dev", "--connections-channels", "2").ready()
 	closed := startNode(t).ready()
+	echoing := startNode(t, "--echo").ready()
 	listed := startNode(t, "--anonymous", "--origins", "https://app.example").ready()
 	origin := func(o ...string) http.Header { return http.Header{"Origin": o} }
 	for _, row := range []struct {
@@ -256,6 +257,7 @@ func TestRefusals(t *testing.T) {
 		{"unknown path", open, "/wsx?channel=a", nil, 404},
 		{"anonymous clients are let in by a switch only", closed, "/ws?channel=a", nil, 401},
 		{"echo is served by a switch only", closed, "/echo", nil, 404},
+		{"and asks for a token like everything else", echoing, "/echo", nil, 401},
 		{"a page of this machine, with --dev", open, "/ws?channel=a", origin("http://localhost:3000"), 101},
 		{"a page of this machine, IPv6, with --dev", open, "/ws?channel=a", origin("http://[::1]:3000"), 101},
 		{"a foreign page, with --dev", open, "/ws?channel=a", origin("https://evil.example"), 403},

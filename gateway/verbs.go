@@ -144,7 +144,7 @@ func (p *program) connect(events pubsub.Events) (*pubsub.Redis, error) {
 		return nil, err
 	}
 	url := c.Redis
-	if address, ok := embeddedAddress(url); ok {
+	if address, ok := c.Embedded(); ok {
 		url = "redis://" + address
 	}
 	return pubsub.Open(pubsub.Options{URL: url, Prefix: c.Prefix, ClientName: "sluice-cli", Events: events})

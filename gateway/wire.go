@@ -1,7 +1,6 @@
 package main
 
 import (
-	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -16,11 +15,6 @@ import (
 
 // This file is the one place where the configuration becomes the options of the
 // parts, which do not know it.
-
-const embeddedScheme = "embedded://"
-
-// embeddedAddress is the address of the embedded broker, if url asks for one.
-func embeddedAddress(url string) (string, bool) { return strings.CutPrefix(url, embeddedScheme) }
 
 func loopOptions(c *config.Config, log *zap.Logger) loop.Options {
 	return loop.Options{
@@ -41,6 +35,7 @@ func loopOptions(c *config.Config, log *zap.Logger) loop.Options {
 		ControlBurst:     2 * c.Message.ControlRate,
 		MaxIncomplete:    int(c.Message.Incomplete),
 		MinDeflate:       minDeflate(c),
+		Vital:            session.Vital,
 		MaxQueue:         int(c.Queue.Max),
 		MaxBacklog:       int(c.Queue.Total),
 		MaxMailbox:       c.Queue.Mailbox,
@@ -53,6 +48,7 @@ func brokerOptions(c *config.Config, url, node string, log *zap.Logger) pubsub.O
 	return pubsub.Options{
 		URL:        url,
 		Prefix:     c.Prefix,
+		First:      hub.DirectChannel(node),
 		ClientName: "sluice-" + node,
 		Events: pubsub.Events{
 			Connected: func(addr string) { log.Info("connected to Redis", zap.String("redis", addr)) },

@@ -114,6 +114,9 @@ func (c *Conn) receive(b []byte) {
 	if c.rare != nil && c.rare.early != nil && c.state >= open { // it comes before what the socket has now
 		early := c.rare.early
 		c.rare.early = nil
+		if !c.rare.ending {
+			c.rare = nil
+		}
 		c.consume(early)
 	}
 	c.consume(b)
@@ -168,7 +171,7 @@ func (c *Conn) readRequest(b []byte) (rest []byte) {
 		c.marks |= markHead
 	}
 	switch {
-	case c.marks.has(markRefused):
+	case c.marks.has(markRefused) && (c.r.opts.Vital == nil || !c.r.opts.Vital(req)):
 		c.r.count.refused.Add(1)
 		c.Refuse(errFull)
 	case c.r.engine.draining.Load(): // it came too late to be among those that Shutdown closes
@@ -260,11 +263,13 @@ func (c *Conn) timeMessage() {
 
 // Upgrade accepts the handshake: the client is sent 101 and c is open. protocol
 // and extensions are what was agreed on, "" for none; the one extension that
-// there is is permessage-deflate as codec.NegotiateDeflate answers it.
-func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
+// there is is permessage-deflate as codec.NegotiateDeflate answers it. It reports
+// false, and nothing happens, when the request has been answered already: its
+// deadline may have passed.
+func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) bool {
 	c.r.owner.check()
 	if c.state != pending {
-		return
+		return false
 	}
 	c.state = open
 	c.dec.Init(&c.r.opts.Decoder)
@@ -278,9 +283,10 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) {
 	c.output(codec.AppendSwitch(c.r.scratch[:0], u.Key, protocol, extensions))
 	if c.special().early != nil {
 		c.r.resume(c)
-		return
+		return true
 	}
 	c.rare = nil
+	return true
 }
 
 // Refuse answers the request with an HTTP error and ends the connection.
@@ -289,7 +295,7 @@ func (c *Conn) Refuse(err *codec.HTTPError) {
 	if c.state > pending {
 		return
 	}
-	c.r.handler.OnRefuse(c, err)
+	c.r.refused(c, err)
 	response := err.Append(c.r.scratch[:0])
 	if c.marks.has(markHead) {
 		response, _, _ = bytes.Cut(response, []byte("\r\n\r\n"))

@@ -265,19 +265,31 @@ func (e *Engine) waitEmpty(ctx context.Context) bool {
 }
 
 // Close ends everything that New and Serve started, and waits for it, and so
-// for handlers to return. Connections that are still open are cut. It may be
-// called more than once.
+// for handlers to return, for at most Options.CloseTimeout: a reactor that its
+// handler blocks for good must not keep the process from ending. Connections
+// that are still open are cut. It may be called more than once.
 func (e *Engine) Close() error {
 	e.ending.Do(func() {
-		e.stopAccepting()
-		<-e.admitted
-		close(e.stopTicker)
-		e.watcher.stop()
-		e.helpers.Wait()
-		e.endFault = e.stopReactors()
-		e.watcher.close()
+		ended := make(chan error, 1)
+		go func() { ended <- e.close() }()
+		select {
+		case e.endFault = <-ended:
+		case <-time.After(e.opts.CloseTimeout):
+			e.endFault = errors.Join(errors.New("loop: a reactor stands still and cannot be ended"), e.Alive())
+		}
 	})
 	return e.endFault
+}
+
+func (e *Engine) close() error {
+	e.stopAccepting()
+	<-e.admitted
+	close(e.stopTicker)
+	e.watcher.stop()
+	e.helpers.Wait()
+	fault := e.stopReactors()
+	e.watcher.close()
+	return fault
 }
 
 // stopReactors ends the event loops.

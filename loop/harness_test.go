@@ -33,6 +33,7 @@ type script struct {
 	events  func([]any)
 	closed  func(*Conn, End)
 	drained func(*Conn)
+	refused func(*Conn, *codec.HTTPError)
 }
 
 func (s *script) OnRequest(c *Conn, r *codec.Request) {
@@ -61,7 +62,11 @@ func (s *script) OnEvents(events []any) {
 	}
 }
 
-func (s *script) OnRefuse(*Conn, *codec.HTTPError) {}
+func (s *script) OnRefuse(c *Conn, err *codec.HTTPError) {
+	if s.refused != nil {
+		s.refused(c, err)
+	}
+}
 
 func (s *script) OnDrained(c *Conn) {
 	if s.drained != nil {

@@ -30,6 +30,10 @@ type Options struct {
 	ByteRate, ByteBurst       int // bytes, framing included
 	ControlRate, ControlBurst int // pings and pongs
 
+	// Vital says which requests are answered also when there are MaxConnections:
+	// a full node is healthy. nil: none are.
+	Vital func(r *codec.Request) bool
+
 	MaxConnections int // connections served at once; more are answered 503. 0 = what the fd limit allows
 	MaxQueue       int // bytes waiting for one connection, the kernel's own queue not counted
 	MaxBacklog     int // bytes waiting for all connections whose sockets are full

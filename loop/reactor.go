@@ -149,6 +149,7 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	if !ok {
 		return gnet.None
 	}
+	defer r.engine.left() // after the handler was told: Shutdown waits for that
 	c.state = dead
 	c.g = nil // from here on its fd may be another client's
 	c.dropQueue()
@@ -157,7 +158,6 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	r.wheel.drop(c)
 	r.conns.remove(c.id)
 	r.count.connections.Add(-1)
-	r.engine.left()
 	c.begin(End{Code: codec.StatusAbnormal, Reason: "connection lost"})
 	if c.marks.has(markKnown) {
 		defer r.Recover(nil, "close")
@@ -186,6 +186,13 @@ func (r *Reactor) give(c *Conn) {
 	c.uncork()
 	r.current = nil
 	c.flush()
+}
+
+// refused tells the handler of a refusal. It is a boundary of its own, because a
+// panic elsewhere ends in a refusal.
+func (r *Reactor) refused(c *Conn, err *codec.HTTPError) {
+	defer r.Recover(nil, "refusal")
+	r.handler.OnRefuse(c, err)
 }
 
 // resume lets a connection that has just been opened take what came before

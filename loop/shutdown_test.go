@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -169,6 +170,7 @@ func TestPanics(t *testing.T) {
 			told.add(c, end)
 			panic(broken)
 		},
+		refused: func(*Conn, *codec.HTTPError) { panic(broken) },
 	}
 	n := start(t, Options{CloseTimeout: 300 * time.Millisecond}, s)
 	canary := dial(t, n.addr)
@@ -207,5 +209,86 @@ func TestPanics(t *testing.T) {
 	})
 	if _, _, err := canary.ReadMessage(); err == nil || !strings.Contains(err.Error(), "1011") {
 		t.Error(err)
+	}
+}
+
+// Shutdown returns when the handler has been told of every end: what it does then
+// must be done before the program goes on to end what the handler needs.
+func TestShutdownWaitsForTheHandler(t *testing.T) {
+	const clients = 3
+	var told atomic.Int32
+	n := start(t, Options{Reactors: 1}, &script{closed: func(*Conn, End) {
+		time.Sleep(50 * time.Millisecond) // it takes its time
+		told.Add(1)
+	}})
+	for range clients {
+		c := dialOpen(t, n.addr, 0)
+		go c.all() // answers nothing, and is gone when the socket is
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	n.tellAll(endAll{abort: true})
+	n.Shutdown(ctx, 1001, "")
+	if got := told.Load(); got != clients {
+		t.Errorf("Shutdown returned when the handler was told of %d of %d ends", got, clients)
+	}
+}
+
+// A reactor that its handler blocks for good does not keep the process from
+// ending: Close gives up and says why.
+func TestCloseWithAStuckReactor(t *testing.T) {
+	e, err := New(Options{Reactors: 1, CloseTimeout: 100 * time.Millisecond}, func(*Reactor) Handler { return &script{} })
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy, released := make(chan struct{}), make(chan struct{})
+	e.Reactors()[0].Post(func() { close(busy); <-released })
+	<-busy
+	if err := e.Close(); err == nil || !strings.Contains(err.Error(), "stands still") {
+		t.Errorf("Close: %v", err)
+	}
+	close(released) // so that the test leaves nothing behind
+}
+
+// A request that is refused before the handler gets round to accepting it is not
+// accepted any more.
+func TestUpgradeComesTooLate(t *testing.T) {
+	var asked *Conn
+	var request1 *codec.Request
+	n := start(t, Options{HandshakeTimeout: 100 * time.Millisecond}, &script{request: func(c *Conn, r *codec.Request) { asked, request1 = c, r }})
+	c := dialRaw(t, n.addr, 0)
+	c.send(request)
+	if got := c.response(); !strings.HasPrefix(got, "503") {
+		t.Fatal(got)
+	}
+	n.on(func(*Reactor) {
+		u, err := request1.Upgrade()
+		if err != nil {
+			t.Error(err)
+		}
+		if asked.Upgrade(u, "", "") {
+			t.Error("accepted after it was refused")
+		}
+	})
+}
+
+// Requests that are vital are answered by a full node, too.
+func TestVitalRequests(t *testing.T) {
+	n := start(t, Options{MaxConnections: 1, Vital: func(r *codec.Request) bool { return r.Path == "/health" }}, &script{
+		request: func(c *Conn, r *codec.Request) {
+			if r.Path == "/health" {
+				c.Respond(200, nil, "text/plain", "ok")
+				return
+			}
+			accept(c, r)
+		},
+	})
+	dialOpen(t, n.addr, 0)
+	for path, want := range map[string]string{"/": "503", "/health": "200"} {
+		c := dialRaw(t, n.addr, 0)
+		c.send(strings.Replace(request, "/", path, 1))
+		if got := c.response(); !strings.HasPrefix(got, want) {
+			t.Errorf("%s: %s, want %s", path, got, want)
+		}
 	}
 }

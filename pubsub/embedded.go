@@ -45,7 +45,7 @@ func StartEmbedded(addr string) (*Embedded, error) {
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return nil, fmt.Errorf("pubsub: starting the embedded broker: %w; is another one running?", err)
+		return nil, fmt.Errorf("pubsub: starting the embedded broker: %w", err)
 	}
 	if tcp, ok := l.Addr().(*net.TCPAddr); !ok || !tcp.IP.IsLoopback() { // localhost may be anything in /etc/hosts
 		l.Close() // nothing was accepted

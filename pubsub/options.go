@@ -20,6 +20,9 @@ type Options struct {
 	// Prefix stands before every channel name on the wire. Names in this
 	// package's API are without it. Default "sluice:".
 	Prefix string
+	// First is a channel that is subscribed before all others after a reconnect: the
+	// one by which this node is answered, so that no client speaks before it can be.
+	First string
 	// ClientName is what CLIENT LIST shows for the subscribe connection.
 	// Default "sluice-sub".
 	ClientName string

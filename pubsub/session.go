@@ -114,10 +114,7 @@ func (s *session) wakeWriter() {
 // Read makes the session the receiver's source: it notes when bytes arrive. The
 // receiver asks for more when nothing whole is left, which ends a burst.
 func (s *session) Read(p []byte) (int, error) {
-	if s.delivered {
-		s.delivered = false
-		s.sink.Delivered()
-	}
+	s.endBurst()
 	n, err := s.conn.Read(p)
 	if n > 0 {
 		s.lastRead.Store(int64(time.Since(s.born)))
@@ -125,9 +122,18 @@ func (s *session) Read(p []byte) (int, error) {
 	return n, err
 }
 
+// endBurst tells the sink that a burst has ended.
+func (s *session) endBurst() {
+	if s.delivered {
+		s.delivered = false
+		s.sink.Delivered()
+	}
+}
+
 // receive is the receive loop.
 func (s *session) receive() error {
 	in := newReceiver(s, s.r.opts.ReadBuffer, s.r.opts.MaxMessage)
+	defer s.endBurst()
 	for {
 		rep, err := in.next()
 		if err != nil {
@@ -312,7 +318,7 @@ func (s *session) answered(rep reply) error {
 // comeUp marks the connection as good. From now on the writer sends wishes.
 func (s *session) comeUp() {
 	s.r.stats.connects.Add(1)
-	s.restored = s.r.wishes.restart()
+	s.restored = s.r.wishes.restart(s.r.opts.First)
 	s.restoring, s.restoreFrom = s.restored, time.Now()
 	s.up.Store(true)
 	s.wakeWriter()

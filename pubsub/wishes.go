@@ -153,15 +153,19 @@ func (w *wishes) lost() {
 	w.confirmed, w.refused, w.because = 0, 0, nil
 }
 
-// restart queues every wish for a new connection. It returns how many there
+// restart queues every wish for a new connection, first before all others. It returns how many there
 // are. Callers of want and drop get their turn in between: half a million
 // channels take a fifth of a second. No session may take meanwhile.
-func (w *wishes) restart() int {
+func (w *wishes) restart(first string) int {
 	const turn = 1000 // names
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.online = true
 	w.queue = slices.Grow(w.queue, w.wished)
+	if i, ok := w.set[first]; ok {
+		i = w.fresh(i)
+		w.put(first, i, i)
+	}
 	n := 0
 	for name, i := range w.set { // entries may come, go and change while it runs
 		i = w.fresh(i)

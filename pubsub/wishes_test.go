@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"unsafe"
@@ -69,7 +70,7 @@ func (m *wishesModel) lose() {
 
 func (m *wishesModel) restart(t *rapid.T) {
 	m.online = true
-	if n := m.w.restart(); n != len(m.wanted) {
+	if n := m.w.restart(""); n != len(m.wanted) {
 		t.Fatalf("%d names to restore, want %d", n, len(m.wanted))
 	}
 }
@@ -199,14 +200,14 @@ func TestWishesOffline(t *testing.T) {
 		if len(w.set) != 0 || cap(w.queue) != 0 {
 			t.Errorf("%d names and %d queue entries are remembered", len(w.set), cap(w.queue))
 		}
-		w.restart()
+		w.restart("")
 		w.lost()
 	}
 }
 
 func TestWishesQueueIsTrimmed(t *testing.T) {
 	w := newWishes()
-	w.restart()
+	w.restart("")
 	for i := range 100_000 {
 		w.want(fmt.Sprint(i))
 	}
@@ -247,7 +248,7 @@ func TestWishesChangeDuringRestart(t *testing.T) {
 			})
 		}
 		w.lost()
-		w.restart()
+		w.restart("")
 		flapping.Wait()
 	}
 	m := &wishesModel{w: w, wanted: map[string]bool{}, redis: map[string]bool{}}
@@ -305,5 +306,22 @@ func TestBackoff(t *testing.T) {
 	}
 	if !slices.IsSorted(longest) || longest[11] != "true" {
 		t.Errorf("it does not grow to %v: %v", longestWait, longest)
+	}
+}
+
+// The channel by which a node is answered is the first that is subscribed again.
+func TestRestartBeginsWithTheFirst(t *testing.T) {
+	w := newWishes()
+	for i := range 1000 {
+		w.want(strconv.Itoa(i))
+	}
+	w.restart("500")
+	sub, _, _ := w.take(1, 1<<20, 0)
+	if len(sub) != 1 || sub[0] != "500" {
+		t.Errorf("%q is first", sub)
+	}
+	rest, _, _ := w.take(1000, 1<<20, 0)
+	if len(rest) != 999 || slices.Contains(rest, "500") {
+		t.Errorf("%d others follow", len(rest))
 	}
 }

@@ -16,6 +16,9 @@ type Options struct {
 	// Ready says why the node should get no new clients, or nil. Nil func: always ready.
 	Ready func() error
 
+	// Alive says what is wrong with the process itself, or nil. Nil func: nothing ever is.
+	Alive func() error
+
 	// Publish sends payload to a channel (name without prefix) and tells how many
 	// Redis subscribers, that is nodes and not clients, it reached. It may keep payload.
 	Publish func(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
@@ -43,7 +46,7 @@ func New(o Options) http.Handler {
 	page := newConsole()
 
 	mux.Handle("/{$}", only(http.MethodGet, page.serve))
-	mux.Handle("/healthz", only(http.MethodGet, serveAlive))
+	mux.Handle("/healthz", only(http.MethodGet, o.serveAlive))
 	mux.Handle("/readyz", only(http.MethodGet, o.serveReady))
 	mux.Handle("/metrics", only(http.MethodGet, o.serveMetrics))
 	mux.Handle("/api/info", only(http.MethodGet, o.serveInfo))

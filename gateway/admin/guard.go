@@ -41,7 +41,7 @@ func (g *guard) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch {
 	case !g.admitsHost(r):
 		refuse(w, http.StatusMisdirectedRequest, codePermissionDenied,
-			"the Host header names %q, which is not this listener; use localhost or an IP address, or add the name to the admin hosts", r.Host)
+			"the Host header names %q, which is not this listener; use localhost or an IP address, or start the node with this name in --admin", r.Host)
 	case !sameOrigin(r):
 		refuse(w, http.StatusForbidden, codePermissionDenied,
 			"the request comes from another web page (Origin %q, Sec-Fetch-Site %q); only the console of this listener may call it from a browser",

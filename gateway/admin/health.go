@@ -7,7 +7,13 @@ import (
 
 // serveAlive follows nothing outside the process: a liveness probe that follows
 // Redis turns a blip there into a restart, and a reconnect storm, here.
-func serveAlive(w http.ResponseWriter, _ *http.Request) {
+func (o Options) serveAlive(w http.ResponseWriter, _ *http.Request) {
+	if o.Alive != nil {
+		if err := o.Alive(); err != nil {
+			text(w, http.StatusServiceUnavailable, err.Error()+"\n")
+			return
+		}
+	}
 	text(w, http.StatusOK, "ok\n")
 }
 

@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"sluice/codec"
+	"sluice/loop"
 )
 
 // Broker is what a Hub asks of Redis.
@@ -86,8 +87,8 @@ func (p *publication) as(f form) []byte {
 
 // Direct is a message on its way to one connection.
 type Direct struct {
-	Conn    string // as in an inbox entry's conn field
-	Call    string // as in its call field; "" where it is no answer
+	Conn    loop.ConnID
+	Call    string // as in an inbox entry's call field; "" where it is no answer
 	Payload []byte // the receiver's from now on
 }
 
@@ -171,13 +172,13 @@ func (h *Hub) deliverDirect(channel, payload []byte) {
 	}
 	address, message, _ := bytes.Cut(payload, []byte(" "))
 	conn, call, _ := strings.Cut(string(address), ":")
+	h.directs.Add(1)
 	id, ok := ParseConn(h.node, conn)
 	if !ok || id.Reactor() >= len(h.reactors) {
 		h.undeliverable.Add(1)
 		return
 	}
-	h.directs.Add(1)
-	d := &Direct{Conn: conn, Call: call, Payload: bytes.Clone(message)}
+	d := &Direct{Conn: id, Call: call, Payload: bytes.Clone(message)}
 	h.offer(id.Reactor(), d, len(d.Payload))
 }
 

@@ -211,7 +211,7 @@ func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 	direct := []byte(ConnName("n1", 1) + ":7 hello")
 	b.Deliver([]byte(DirectChannel("n1")), direct)
 	clear(direct)
-	if d := b.boxes[0].events[1].(*Direct); d.Conn != "n1.1" || d.Call != "7" || string(d.Payload) != "hello" {
+	if d := b.boxes[0].events[1].(*Direct); d.Conn != 1 || d.Call != "7" || string(d.Payload) != "hello" {
 		t.Errorf("delivered %+v", d)
 	}
 }
@@ -283,5 +283,31 @@ func BenchmarkDeliver(b *testing.B) {
 	for b.Loop() {
 		bench.Deliver(channel, payload)
 		bench.boxes[0].events = bench.boxes[0].events[:0]
+	}
+}
+
+// A panic at one member costs the rest of that run, and nothing that follows.
+func TestFanGoesOnAfterAPanic(t *testing.T) {
+	b := newBench()
+	var broken Member
+	b.locals[0].Join(nil, &broken, "broken", false) // sending to a nil connection panics
+	for _, channel := range []string{"broken", "gone"} {
+		b.Deliver([]byte(channel), []byte("x"))
+	}
+	b.turn(0)
+	fan := func() (more, panicked bool) {
+		defer func() { panicked = recover() != nil }()
+		return b.locals[0].Fan(), false
+	}
+	if _, panicked := fan(); !panicked {
+		t.Fatal("no panic: the test is wrong")
+	}
+	for range 3 {
+		if _, panicked := fan(); panicked {
+			t.Fatal("the same message panics again")
+		}
+	}
+	if len(b.locals[0].queue) != 0 {
+		t.Error("messages stay in line")
 	}
 }

@@ -8,7 +8,8 @@ type Local struct {
 	reactor   int
 	confirmed func(*loop.Conn, *Member)
 
-	queue []*publication // this turn's messages, in the order of Redis
+	queue  []*publication // this turn's messages, in the order of Redis
+	fanned int            // of queue
 }
 
 // Local makes the half for one reactor. It calls confirmed, on that reactor, for
@@ -62,24 +63,28 @@ func (l *Local) Take(event any) bool {
 	return true
 }
 
-// Fan hands the messages of this turn to the members of their channels, in the
-// order they came in. A run of messages for one channel is put together first,
-// once for all members, so that each is handed one reference for the run.
-func (l *Local) Fan() {
-	for rest := l.queue; len(rest) > 0; {
-		n, size := run(rest)
-		for f := range forms {
-			if members := rest[0].channel.local[l.reactor].members[f]; len(members) > 0 {
-				l.fan(rest[:n], f, size, members)
-			}
+// Fan hands the next messages that Take put in line to the members of their
+// channel, in the order they came in, and reports whether it was not the end of
+// the line. A run of messages for one channel is put together first, once for all
+// members, so that each is handed one reference for the run.
+func (l *Local) Fan() (more bool) {
+	if l.fanned == len(l.queue) {
+		clear(l.queue)
+		l.queue, l.fanned = l.queue[:0], 0
+		if cap(l.queue) > maxIdleQueue {
+			l.queue = nil
 		}
-		rest = rest[n:]
+		return false
 	}
-	clear(l.queue)
-	l.queue = l.queue[:0]
-	if cap(l.queue) > maxIdleQueue {
-		l.queue = nil
+	rest := l.queue[l.fanned:]
+	n, size := run(rest)
+	l.fanned += n // first, so that what panics is not met again
+	for f := range forms {
+		if members := rest[0].channel.local[l.reactor].members[f]; len(members) > 0 {
+			l.fan(rest[:n], f, size, members)
+		}
 	}
+	return true
 }
 
 // fan hands a run of messages for one channel, with frames of size bytes, to the

@@ -28,6 +28,6 @@ func (echo) message(_ *Handler, c *loop.Conn, op codec.Opcode, payload []byte) {
 	c.Write(op, payload)
 }
 
-func (echo) direct(_ *Handler, c *loop.Conn, d *hub.Direct) { c.Send(hub.Frame(d.Payload)) }
+func (echo) direct(*loop.Conn, *hub.Direct) bool { return false } // nobody is told its name
 
 func (echo) closed(h *Handler, c *loop.Conn, end loop.End) { h.node.ended(c, end) }

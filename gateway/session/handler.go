@@ -33,7 +33,7 @@ func (h *Handler) subscribed(c *loop.Conn, _ *hub.Member) {
 // connection's Session.
 type dialect interface {
 	message(h *Handler, c *loop.Conn, op codec.Opcode, payload []byte)
-	direct(h *Handler, c *loop.Conn, d *hub.Direct)
+	direct(c *loop.Conn, d *hub.Direct) (sent bool)
 	closed(h *Handler, c *loop.Conn, end loop.End)
 }
 
@@ -52,6 +52,10 @@ func (h *Handler) OnRequest(c *loop.Conn, r *codec.Request) {
 		c.Refuse(errNotFound)
 	}
 }
+
+// Vital says which requests are answered by a node that is full, too: those of
+// load balancers and supervisors.
+func Vital(r *codec.Request) bool { return r.Path == "/healthz" || r.Path == "/readyz" }
 
 // health answers a load balancer's check.
 func (h *Handler) health(c *loop.Conn, r *codec.Request, check func() error) {
@@ -82,6 +86,10 @@ func (h *Handler) admit(c *loop.Conn, r *codec.Request) (u codec.Upgrade, ok boo
 		c.Refuse(refusal)
 		return u, false
 	}
+	if !h.node.Policy.Anonymous {
+		c.Refuse(errToken)
+		return u, false
+	}
 	return u, true
 }
 
@@ -110,7 +118,15 @@ func (h *Handler) OnEvents(events []any) {
 	for _, e := range events {
 		h.event(e)
 	}
-	h.local.Fan()
+	for h.fan() {
+	}
+}
+
+// fan is the recover boundary of one run of messages: the others go on.
+func (h *Handler) fan() (more bool) {
+	defer h.r.Recover(nil, "fan-out")
+	more = true
+	return h.local.Fan()
 }
 
 // event is the recover boundary of one event: the others go on.
@@ -129,10 +145,8 @@ func (h *Handler) event(e any) {
 
 // direct passes a message on to one connection.
 func (h *Handler) direct(d *hub.Direct) {
-	id, _ := hub.ParseConn(h.node.ID, d.Conn) // the hub has checked it
-	if c := h.r.Conn(id); c != nil && c.Open() {
-		if s, ok := c.Session.(dialect); ok {
-			s.direct(h, c, d)
+	if c := h.r.Conn(d.Conn); c != nil {
+		if s, ok := c.Session.(dialect); ok && s.direct(c, d) {
 			return
 		}
 	}

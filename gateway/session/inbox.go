@@ -19,11 +19,11 @@ type unstored struct {
 // unstored tells the client in the one way that the plain dialect has: the
 // connection ends, with a code that means "come back and send it again".
 func (h *Handler) unstored(u unstored) {
-	h.node.Log.Warn("a client's message is not in the inbox: its connection is closed with 1013", zap.Error(u.err))
 	c := h.r.Conn(u.conn)
-	if c == nil {
+	if c == nil || !c.Open() {
 		return
 	}
+	h.node.Log.Warn("a client's message is not in the inbox: its connection is closed with 1013", zap.Error(u.err))
 	reason := "message not stored: send it again"
 	if errors.Is(u.err, pubsub.ErrInboxFull) {
 		reason = "message not stored: the inbox is full"

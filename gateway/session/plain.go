@@ -45,10 +45,6 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 		return
 	}
 	p := &h.node.Policy
-	if !p.Anonymous {
-		c.Refuse(errToken)
-		return
-	}
 	channels, refusal := wanted(r.RawQuery, p.MaxChannels)
 	if refusal != nil {
 		c.Refuse(refusal)
@@ -135,8 +131,10 @@ func (s *plain) subscribed(h *Handler, c *loop.Conn) {
 func (s *plain) open(h *Handler, c *loop.Conn) {
 	o := s.offer
 	s.offer = nil
+	if !c.Upgrade(o.upgrade, o.protocol, o.extensions) {
+		return // the client has been refused meanwhile
+	}
 	s.opened = true
-	c.Upgrade(o.upgrade, o.protocol, o.extensions)
 	s.report(h, c, "connect", nil, nil)
 }
 
@@ -149,7 +147,7 @@ func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte
 	})
 }
 
-func (s *plain) direct(_ *Handler, c *loop.Conn, d *hub.Direct) { c.Send(hub.Frame(d.Payload)) }
+func (s *plain) direct(c *loop.Conn, d *hub.Direct) bool { return c.Send(hub.Frame(d.Payload)) }
 
 func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 	if s.opened {
