@@ -10,12 +10,20 @@
 //	Flags.Load, Load    the layers laid together and validated
 //	Config.Validate     the same judgement for a Config built by hand
 //	Config.Warnings     allowed, but worth a line in the log
-//	Config.YAML         the effective configuration with the origin of each value, passwords hidden
+//	Config.Namespace    what holds for one channel, with nothing left out
+//	Auth.StaticKeys     the keys of tokens with what is left out filled in; KeySets for those that are fetched
+//	Config.YAML         the effective configuration with the origin of each value, secrets hidden
 //	Document            every setting as Markdown tables
 //
+// What stands once (a number, a text, a list of texts) is a setting, and has a name in the file, as a flag and in the
+// environment. What comes in several copies with parts of their own (keys, key sets, namespaces) is a list of sections,
+// and stands in the file only; its items are read, judged and printed by the same tags.
+//
 // Only the program calls it, once at start; codec, loop and pubsub take their own small options. The package reads
-// the one file it is told to read and nothing else: no global environment, no network, no goroutine.
+// the one file it is told to read and nothing else: no global environment, no network, no goroutine. Of the key files
+// that the settings name it only looks whether they are there.
 //
 // A setting is added by one field with its tags in config.go and its default below it; a rule that a tag cannot say
-// goes to validate.go. Start at config.go, then setting.go for how tags become names, then load.go.
+// goes to validate.go, or to the file of its section: auth.go and keys.go, proxy.go, namespace.go. Start at config.go,
+// then setting.go for how tags become names, then load.go.
 package config

@@ -152,15 +152,14 @@ func (p *printer) list(c *Config, s setting, indent, name string) {
 
 // scalar is the setting's value in holder as YAML on one line.
 func (s setting) scalar(holder any) string {
-	field := s.field(holder)
-	texts := textsOf(field)
-	switch field.Kind() {
-	case reflect.Slice:
+	texts := textsOf(s.field(holder))
+	switch {
+	case s.isList():
 		for i := range texts {
 			texts[i] = quoted(texts[i])
 		}
 		return "[" + strings.Join(texts, ", ") + "]"
-	case reflect.String:
+	case s.kind.Kind() == reflect.String:
 		if isPrivate(texts[0]) { // refused by Validate, and not shown by those who print without asking it
 			texts[0] = redacted
 		}

@@ -53,8 +53,22 @@ func (l *loader) environment(variables map[string]string) {
 	}
 	slices.Sort(unknown)
 	for _, name := range unknown {
+		if list, ok := listNamed(name); ok {
+			l.fault("%s: %s stands in the file only; name a file with %s", name, list, fileEnv)
+			continue
+		}
 		l.fault("%s: unknown setting; the nearest known one is %s", name, nearest(name, known))
 	}
+}
+
+// listNamed finds the list of sections that would have that name in the environment.
+func listNamed(env string) (key string, ok bool) {
+	for _, s := range entries() {
+		if s.item != nil && env == envName(s.key) {
+			return s.key, true
+		}
+	}
+	return "", false
 }
 
 // serviceLink are the names that Kubernetes puts into every container for each Service of the namespace: a Service

@@ -9,7 +9,7 @@ import (
 // Namespace is what holds for the channels whose name begins with Name and a colon.
 type Namespace struct {
 	Name      string      `yaml:"name" help:"What stands before the first colon of the channels: chat rules chat:1 and chat:1:typing; empty rules what no other item does"`
-	Subscribe Access      `yaml:"subscribe" oneof:"|anyone|authenticated|user|claim|nobody" help:"Who may subscribe: anyone; authenticated, who has a token; user, whose id is the channel's last part, as 42 in inbox:42; claim, whose token names the channel; nobody; left out it is anyone with anonymous or dev, else authenticated"`
+	Subscribe Access      `yaml:"subscribe" oneof:"|anyone|authenticated|user|claim|nobody" help:"Who may subscribe: anyone; authenticated, who has a token; user, whose id is the channel's last part, as 42 is of inbox:42; claim, whose token allows it by name; nobody; left out it is anyone with anonymous or dev, else authenticated"`
 	Publish   Access      `yaml:"publish" oneof:"|anyone|authenticated|user|claim|nobody" help:"Who may send to the inbox through these channels, in the words of subscribe"`
 	Policy    QueuePolicy `yaml:"policy" oneof:"|disconnect|drop|latest" help:"What becomes of a message when a client's queue is full; left out it is queue.policy"`
 	Deflate   *bool       `yaml:"deflate" help:"Whether messages are compressed for clients that offer it; left out it is deflate.enabled"`
@@ -23,7 +23,7 @@ const (
 	AccessAnyone        Access = "anyone"
 	AccessAuthenticated Access = "authenticated" // who has shown a valid token
 	AccessUser          Access = "user"          // whose user id is the channel's last part
-	AccessClaim         Access = "claim"         // whose token names the channel
+	AccessClaim         Access = "claim"         // whose token allows it by name
 	AccessNobody        Access = "nobody"
 )
 

@@ -1,5 +1,10 @@
 package config
 
+import (
+	"fmt"
+	"io"
+)
+
 // redacted is what is printed for a secret, and what url.URL.Redacted writes for a password.
 const redacted = "xxxxx"
 
@@ -15,8 +20,10 @@ func (s Secret) String() string {
 	return redacted
 }
 
-// GoString is String, for %#v.
-func (s Secret) GoString() string { return s.String() }
+// Format is String for every verb: fmt shows the text itself where a verb does not fit.
+func (s Secret) Format(f fmt.State, _ rune) {
+	_, _ = io.WriteString(f, s.String()) // fmt's own buffer takes everything
+}
 
 // MarshalText is String, for JSON and the like.
 func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

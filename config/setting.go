@@ -61,7 +61,7 @@ func settingsOf(structure reflect.Type, section, group string, index []int) []se
 		s := setting{key: key, help: tag.Get("help"), group: cmp.Or(tag.Get("group"), group), bounds: tag.Get("range"),
 			example: tag.Get("example"), kind: field.Type, index: at}
 		s.flag = strings.NewReplacer(".", "-", "_", "-").Replace(key)
-		s.env = envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
+		s.env = envName(key)
 		if isSections(field.Type) {
 			s.item, s.flag, s.env = settingsOf(field.Type.Elem(), "", "", nil), "", ""
 		}
@@ -71,6 +71,10 @@ func settingsOf(structure reflect.Type, section, group string, index []int) []se
 		all = append(all, s)
 	}
 	return all
+}
+
+func envName(key string) string {
+	return envPrefix + strings.ToUpper(strings.ReplaceAll(key, ".", "_"))
 }
 
 // isSections says whether a field of that type is a list of sections, not of plain values.
@@ -196,17 +200,16 @@ func (s setting) text(holder any) string { return strings.Join(textsOf(s.field(h
 
 // textsOf returns one text for each value of a list, and one for any other; none for a nil pointer.
 func textsOf(field reflect.Value) []string {
-	switch field.Kind() {
-	case reflect.Slice:
+	switch {
+	case field.Kind() == reflect.Slice:
 		texts := make([]string, 0, field.Len())
 		for i := range field.Len() {
 			texts = append(texts, textsOf(field.Index(i))...)
 		}
 		return texts
-	case reflect.Pointer:
-		if field.IsNil() {
-			return nil
-		}
+	case field.Kind() == reflect.Pointer && field.IsNil():
+		return nil
+	case field.Kind() == reflect.Pointer:
 		return textsOf(field.Elem())
 	}
 	if value, ok := field.Interface().(time.Duration); ok {

@@ -12,12 +12,34 @@ func TestDefaultIsValid(t *testing.T) {
 	}
 }
 
+// validation is a change of the default configuration and the one fault that it must give.
+type validation struct {
+	name   string
+	change func(*Config)
+	want   string // empty: accepted
+}
+
+func testValidate(t *testing.T, tests []validation) {
+	t.Helper()
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			c := Default()
+			test.change(&c)
+			err := c.Validate()
+			switch {
+			case test.want == "" && err != nil:
+				t.Errorf("refused: %v", err)
+			case test.want != "" && err == nil:
+				t.Errorf("accepted, want %q", test.want)
+			case test.want != "" && (!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n")):
+				t.Errorf("got %q, want only %q", err, test.want)
+			}
+		})
+	}
+}
+
 func TestValidate(t *testing.T) {
-	tests := []struct {
-		name   string
-		change func(*Config)
-		want   string // empty: accepted
-	}{
+	testValidate(t, []validation{
 		{"admin off", func(c *Config) { c.Admin = "" }, ""},
 		{"listen on a free port", func(c *Config) { c.Listen, c.Admin = "127.0.0.1:0", "127.0.0.1:0" }, ""},
 		{"listen on IPv6", func(c *Config) { c.Listen = "[::1]:8000" }, ""},
@@ -67,44 +89,30 @@ func TestValidate(t *testing.T) {
 		{"head below line", func(c *Config) { c.Handshake.Head = 2 * KiB }, "handshake.head: 2KiB is too little for handshake.line 4KiB"},
 		{"pong as late as the next ping", func(c *Config) { c.Ping.Timeout = c.Ping.Interval }, "ping.interval: 25s is too little for ping.timeout 25s"},
 		{"reactors", func(c *Config) { c.Reactors = 257 }, "reactors: 257 is outside 0..256"},
+		{"total below queue", func(c *Config) { c.Queue.Total = 512 * KiB }, "queue.total: 512KiB is too little for queue.max 1MiB"},
+		{"incomplete below message", func(c *Config) { c.Message.Incomplete, c.Message.Max = 64*KiB, 128*KiB }, "message.incomplete: 64KiB is too little for message.max 128KiB"},
+		{"burst below message", func(c *Config) { c.Message.BytesBurst = 32 * KiB }, "message.bytes_burst: 32KiB is too little for message.max 64KiB"},
+		{"burst below message without a rate", func(c *Config) { c.Message.BytesBurst, c.Message.BytesRate = 32*KiB, 0 }, ""},
+		{"no limits", func(c *Config) { c.Message.Rate, c.Message.BytesRate, c.Message.ControlRate = 0, 0, 0 }, ""},
+		{"queue policy", func(c *Config) { c.Queue.Policy = "oldest" }, "queue.policy: \"oldest\" is not one of disconnect, drop, latest"},
+		{"queue policy empty", func(c *Config) { c.Queue.Policy = "" }, "queue.policy: is missing; choose one of disconnect, drop, latest"},
 		{"anonymous without dev", func(c *Config) { c.Anonymous = true }, ""},
-	}
-	for _, test := range tests {
-		t.Run(test.name, func(t *testing.T) {
-			c := Default()
-			test.change(&c)
-			err := c.Validate()
-			switch {
-			case test.want == "" && err != nil:
-				t.Errorf("refused: %v", err)
-			case test.want != "" && err == nil:
-				t.Errorf("accepted, want %q", test.want)
-			case test.want != "" && (!strings.Contains(err.Error(), test.want) || strings.Contains(err.Error(), "\n")):
-				t.Errorf("got %q, want only %q", err, test.want)
-			}
-		})
-	}
+	})
 }
 
-func TestWarnings(t *testing.T) {
-	quiet := func(c *Config) { c.Redis, c.Anonymous = "redis://h", true }
-	tests := []struct {
-		name   string
-		change func(*Config)
-		want   []string
-	}{
-		{"nothing", quiet, nil},
-		{"embedded", func(c *Config) { c.Anonymous = true }, []string{"keeps nothing over a restart"}},
-		{"embedded for all", func(c *Config) { c.Redis, c.Anonymous = "embedded://:6380", true }, []string{"keeps nothing", "asks for no password"}},
-		{"dev for all", func(c *Config) { quiet(c); c.Dev = true }, []string{"dev: anonymous clients are let in"}},
-		{"dev on loopback", func(c *Config) { quiet(c); c.Dev, c.Listen = true, "[::1]:8000" }, nil},
-		{"dev on localhost", func(c *Config) { quiet(c); c.Dev, c.Listen = true, "localhost:8000" }, nil},
-		{"admin for all", func(c *Config) { quiet(c); c.Admin = "0.0.0.0:8001" }, []string{"admin: 0.0.0.0:8001 is reachable"}},
-		{"admin off", func(c *Config) { quiet(c); c.Admin = "" }, nil},
-	}
+// warning is a change of a configuration that gives none, and the warnings that it must give, in order.
+type warning struct {
+	name   string
+	change func(*Config)
+	want   []string
+}
+
+func testWarnings(t *testing.T, tests []warning) {
+	t.Helper()
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			c := Default()
+			c.Redis, c.Anonymous = "redis://h", true
 			test.change(&c)
 			got := c.Warnings()
 			if len(got) != len(test.want) {
@@ -117,6 +125,19 @@ func TestWarnings(t *testing.T) {
 			}
 		})
 	}
+}
+
+func TestWarnings(t *testing.T) {
+	testWarnings(t, []warning{
+		{"nothing", func(c *Config) {}, nil},
+		{"embedded", func(c *Config) { c.Redis = Default().Redis }, []string{"keeps nothing over a restart"}},
+		{"embedded for all", func(c *Config) { c.Redis = "embedded://:6380" }, []string{"keeps nothing", "asks for no password"}},
+		{"dev for all", func(c *Config) { c.Dev = true }, []string{"dev: anonymous clients are let in"}},
+		{"dev on loopback", func(c *Config) { c.Dev, c.Listen = true, "[::1]:8000" }, nil},
+		{"dev on localhost", func(c *Config) { c.Dev, c.Listen = true, "localhost:8000" }, nil},
+		{"admin for all", func(c *Config) { c.Admin = "0.0.0.0:8001" }, []string{"admin: 0.0.0.0:8001 is reachable"}},
+		{"admin off", func(c *Config) { c.Admin = "" }, nil},
+	})
 }
 
 func TestRedactedRedis(t *testing.T) {
