@@ -20,6 +20,10 @@ const (
 	maxFinalBlocks = 16
 	// window is how far back DEFLATE can refer, in bytes (RFC 1951 §2).
 	window = 32 << 10
+	// deflateHead precedes every message: a dynamic block and an empty stored one. flate reads a block that has no distance codes with those
+	// of the block before it, instead of refusing it, and that could be another client's. After these there is one code, always
+	// the same, for the longest distances, which are further back than most messages begin.
+	deflateHead = "\x04\xdd\x81\x00\x00\x00\x00\x00\x90\xff\x6b\x25\x00" + "\x00\x00\xff\xff"
 	// deflateTail follows every message: the empty stored block that the sender took off (RFC 7692 §7.2.2), and a final one, whose end is
 	// proof that the message ended where a block does.
 	deflateTail = "\x00\x00\xff\xff" + "\x01\x00\x00\xff\xff"
@@ -41,13 +45,16 @@ type Inflater struct {
 //   - ErrMessageTooBig when out would take more than limit bytes, found as it grows: no memory is taken for what is only declared, and what is
 //     held is at most twice what came out;
 //   - ErrInflateRatio when it exceeds 1 MiB and a thousand times what was read of src;
-//   - ErrDeflate when src is not whole DEFLATE blocks. RFC 7692 names no code; 1007 is what most servers send.
+//   - ErrDeflate when src is not whole DEFLATE blocks, so far as this can be told. RFC 7692 names no code; 1007 is what most servers send.
+//
+// The same src and limit give the same result, whatever was inflated before.
 func (i *Inflater) Inflate(src []byte, limit int) (out []byte, err error) {
 	limit = min(max(limit, 0), math.MaxInt-1)
 	i.begin(src)
 	defer i.src.reset(nil)
+	total := i.src.left()
 	for range maxFinalBlocks {
-		if err := i.untilFinal(len(src)+len(deflateTail), limit); err != nil {
+		if err := i.untilFinal(total, limit); err != nil {
 			return nil, err
 		}
 		// A sender may set BFINAL (§7.2.3.4). It must go on with another block then, at least with the empty one; that some do
@@ -118,23 +125,29 @@ func (i *Inflater) grow(limit int) {
 	i.out = grown
 }
 
-// messageReader reads a message and the tail that belongs to it.
+// messageReader reads a message between what belongs before and behind it.
 type messageReader struct {
+	head    string
 	message []byte
 	tail    string
 }
 
-func (r *messageReader) reset(message []byte) { r.message, r.tail = message, deflateTail }
+func (r *messageReader) reset(message []byte) { *r = messageReader{deflateHead, message, deflateTail} }
 
-func (r *messageReader) left() int { return len(r.message) + len(r.tail) }
+func (r *messageReader) left() int { return len(r.head) + len(r.message) + len(r.tail) }
 
-func (r *messageReader) Read(p []byte) (int, error) {
-	n := copy(p, r.message)
-	r.message = r.message[n:]
-	k := copy(p[n:], r.tail)
+func (r *messageReader) Read(p []byte) (n int, err error) {
+	k := copy(p, r.head)
+	r.head = r.head[k:]
+	n = k
+	k = copy(p[n:], r.message)
+	r.message = r.message[k:]
+	n += k
+	k = copy(p[n:], r.tail)
 	r.tail = r.tail[k:]
-	if n+k == 0 && len(p) > 0 {
+	n += k
+	if n == 0 && len(p) > 0 {
 		return 0, io.EOF
 	}
-	return n + k, nil
+	return n, nil
 }

@@ -98,6 +98,26 @@ func TestInflateRefuses(t *testing.T) {
 	}
 }
 
+// A message must not be read with the codes of the one before it, which another client may have sent: this block has lengths to
+// copy, and no codes for how far back.
+func TestInflateForgetsTheLastMessage(t *testing.T) {
+	broken := wire(t, "0cc0010900000080a0adfe3f51000c0000000000000002")
+	var i Inflater
+	for _, other := range [][]byte{
+		wire(t, "00"),
+		append(wire(t, dynamicBlocks), 0), // its one distance is 1
+		deflateSlowly(t, updates(5000), stdflate.BestCompression),
+		deflateSlowly(t, bytes.Repeat([]byte("ab"), 4000), stdflate.BestCompression),
+	} {
+		if _, err := i.Inflate(other, 9999); err != nil {
+			t.Fatal(err)
+		}
+		if out, err := i.Inflate(broken, 9999); err != ErrDeflate {
+			t.Errorf("%q, error %v", out, err)
+		}
+	}
+}
+
 // A message cut off anywhere is refused. There are two exceptions: one is a whole message, and the other, four bytes before the end of a stored
 // block, takes the tail for these four (RFC 7692 §7.2.2 leaves no way to tell).
 func TestInflateRefusesEveryPrefix(t *testing.T) {
