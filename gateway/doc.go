@@ -11,7 +11,7 @@
 //
 // A message's way down:
 //
-//	pubsub/run.go       receives a PUBLISH              (*Redis).receive…
+//	pubsub/session.go   receives a PUBLISH              (*session).receive
 //	gateway/hub/hub.go  encodes it once, tells reactors (*Hub).Deliver
 //	loop/reactor.go     is rung, takes the burst        (*Reactor).turn
 //	gateway/hub/local.go hands it to each subscriber    (*Local).Fan

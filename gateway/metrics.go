@@ -18,7 +18,7 @@ import (
 // on their hot paths; this collects their snapshots at each scrape.
 type metrics struct {
 	app     *App
-	gauges  []metric
+	figures []metric
 	refused *prometheus.Desc
 	closed  *prometheus.Desc
 	build   *prometheus.Desc
@@ -40,7 +40,7 @@ type snapshot struct {
 	app    *App
 }
 
-// handler serves /metrics.
+// metricsHandler serves /metrics.
 func (a *App) metricsHandler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newMetrics(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -84,7 +84,7 @@ func newMetrics(a *App) *metrics {
 	counter("accept_errors_total", "Sockets that could not be accepted. It grows when open files run out: raise the limit.",
 		func(s *snapshot) float64 { return float64(s.loop.AcceptErrors) })
 	counter("upgrades_total", "Handshakes that became WebSocket connections.", func(s *snapshot) float64 { return float64(s.loop.Upgraded) })
-	counter("handshake_timeouts_total", "Handshakes cut at handshake.timeout.", func(s *snapshot) float64 { return float64(s.loop.Timeouts) })
+	counter("timeouts_total", "Clients cut because a handshake (handshake.timeout) or a message (message.timeout) did not come to its end.", func(s *snapshot) float64 { return float64(s.loop.Timeouts) })
 	counter("ping_timeouts_total", "Clients gone without a word, found by ping.", func(s *snapshot) float64 { return float64(s.loop.Unanswered) })
 	counter("messages_in_total", "Messages from clients.", func(s *snapshot) float64 { return float64(s.loop.MessagesIn) })
 	counter("bytes_in_total", "Bytes read from clients.", func(s *snapshot) float64 { return float64(s.loop.BytesIn) })
@@ -122,9 +122,11 @@ func newMetrics(a *App) *metrics {
 	gauge("redis_round_trip_seconds", "Last PING on the subscribe connection, what was queued before it included.", func(s *snapshot) float64 { return s.broker.RoundTrip.Seconds() })
 
 	counter("inbox_written_total", "Inbox entries that Redis has.", func(s *snapshot) float64 { return float64(s.inbox.Written) })
-	counter("inbox_failed_total", "Inbox entries that are not in Redis, or not surely; the clients were told.", func(s *snapshot) float64 {
+	counter("inbox_failed_total", "Inbox entries that are not in Redis, or not surely. Clients whose messages they were have been told, with close code 1013.", func(s *snapshot) float64 {
 		return float64(s.app.node.Counters.InboxFailed.Load())
 	})
+	gauge("inbox_down", "1 while Redis takes no inbox entries; clients that send are closed with 1013.", func(s *snapshot) float64 { return truth(s.inbox.Down) })
+	counter("inbox_unknown_total", "Of the failed, those that Redis may have all the same: it did not answer.", func(s *snapshot) float64 { return float64(s.inbox.Unknown) })
 	gauge("inbox_queue_entries", "Inbox entries that wait for Redis.", func(s *snapshot) float64 { return float64(s.inbox.QueueEntries) })
 	gauge("inbox_queue_bytes", "Bytes of those.", func(s *snapshot) float64 { return float64(s.inbox.QueueBytes) })
 	gauge("inbox_wait_seconds", "How long the oldest of them has waited.", func(s *snapshot) float64 { return s.inbox.OldestWait.Seconds() })
@@ -138,7 +140,7 @@ func newMetrics(a *App) *metrics {
 }
 
 func (m *metrics) add(kind prometheus.ValueType, name, help string, value func(*snapshot) float64) {
-	m.gauges = append(m.gauges, metric{prometheus.NewDesc("sluice_"+name, help, nil, nil), kind, value})
+	m.figures = append(m.figures, metric{prometheus.NewDesc("sluice_"+name, help, nil, nil), kind, value})
 }
 
 func truth(b bool) float64 {
@@ -150,7 +152,7 @@ func truth(b bool) float64 {
 
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
-	for _, g := range m.gauges {
+	for _, g := range m.figures {
 		ch <- g.desc
 	}
 	ch <- m.refused
@@ -162,7 +164,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a := m.app
 	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), app: a}
-	for _, g := range m.gauges {
+	for _, g := range m.figures {
 		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
 	}
 	for status := range a.node.Counters.Refused {

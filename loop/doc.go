@@ -15,7 +15,7 @@
 //
 // A Reactor, its connections, its timers and its Handler belong to one
 // goroutine, the event loop. Nothing of them is locked. Other goroutines may
-// call Reactor.Post and nothing else; a build with the tag "invariants" panics
+// call Reactor.Post, Offer and Wake and nothing else; a build with the tag "invariants" panics
 // where that is broken.
 //
 // # A turn

@@ -17,7 +17,7 @@ type Options struct {
 	Decoder codec.DecoderOptions // bounds of a message; shared, read-only once the engine runs
 
 	HandshakeTimeout time.Duration // from accept to the end of the handshake
-	PingInterval     time.Duration // without a byte from the client, before it is pinged
+	PingInterval     time.Duration // without a byte from the client, at most, before it is pinged
 	PingTimeout      time.Duration // from the ping to any byte from the client
 	MessageTimeout   time.Duration // from the first byte of a message to its last
 	CloseTimeout     time.Duration // from our close frame to the end of the connection

@@ -16,7 +16,7 @@ import (
 
 // Reactor owns the connections of one event loop.
 //
-// Any goroutine: Index, Post, Offer.
+// Any goroutine: Index, Post, Offer, Wake.
 // Its own goroutine: everything else.
 type Reactor struct {
 	gnet.BuiltinEventEngine // defaults of the callbacks that are not ours

@@ -6,7 +6,7 @@
 //	       ◀─ Subscribe ──┘ ◀──────────────── Join, Leave ─────────────────────┘
 //
 // The Hub is shared and has the one lock of the way down, taken for reading
-// once per message. A Local is one reactor's half, owned by it and without a
+// for each message. A Local is one reactor's half, owned by it and without a
 // lock. A message is encoded once, into the frame that all its subscribers are
 // sent by reference.
 //
