@@ -13,7 +13,7 @@ type Auth struct {
 	Leeway         time.Duration `yaml:"leeway" range:"0s..10m" help:"By how much the clocks of this node and of whoever makes the tokens may differ when exp and nbf are judged"`
 	RequireExp     bool          `yaml:"require_exp" help:"Refuses tokens that never expire"`
 	Cookie         string        `yaml:"cookie" help:"Name of a cookie that is taken for a token where a client shows no other; needs origins, because browsers send cookies along for every page; empty takes none"`
-	HMACSecret     Secret        `yaml:"hmac_secret" help:"Secret that tokens are signed with by HS256, at least 32 bytes: short for one item of auth.keys; other users of this machine can see flags, so prefer the file or auth.hmac_secret_file"`
+	HMACSecret     Secret        `yaml:"hmac_secret" help:"Secret that tokens are signed with by HS256, at least 32 bytes, taken as they stand: shorthand for one item of auth.keys; other users of this machine can see flags, so prefer the file or auth.hmac_secret_file"`
 	HMACSecretFile string        `yaml:"hmac_secret_file" help:"File that holds such a secret, without white space at its ends; a relative path begins where sluice was started"`
 
 	Keys []Key  `yaml:"keys" kong:"-" help:"Keys that tokens may be signed with; each is good for exactly one algorithm and one issuer, whatever a token says" example:"- {id: 2026-01, alg: RS256, issuer: https://id.example, file: /etc/sluice/2026-01.pem}"`
