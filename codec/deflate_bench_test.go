@@ -43,7 +43,8 @@ func BenchmarkDeflate(b *testing.B) {
 	}
 }
 
-// BenchmarkDeflateLevels is why: a writer is not faster for what it holds (B/op of "new").
+// BenchmarkDeflateLevels is what a writer of its own would give a Deflater instead: about a tenth more of speed and of compression, for the 0.5 to
+// 0.9 MB that it holds (B/op of "new").
 func BenchmarkDeflateLevels(b *testing.B) {
 	for level := 1; level <= 3; level++ {
 		b.Run(fmt.Sprintf("level%d/new", level), func(b *testing.B) {

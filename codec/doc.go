@@ -45,8 +45,9 @@
 //
 // # Who may call
 //
-// RequestReader, Decoder, Inflater and Deflater belong to one goroutine each; the last two serve all its connections. Request and Upgrade own their memory and may be kept. Message.Payload may not: it
-// lives until the next call of Next, and what Inflate returns until that of Inflate. DecoderOptions and RequestLimits are shared and only read.
+// RequestReader, Decoder, Inflater and Deflater belong to one goroutine each; the last two serve all its connections. Request and
+// Upgrade own their memory and may be kept. Message.Payload may not: it lives until the next call of Next, and what Inflate returns until
+// that of Inflate. DecoderOptions and RequestLimits are shared and only read.
 //
 // # What it never does
 //

@@ -21,10 +21,10 @@ const (
 // the server can honour (RFC 7692 §5, §7.1). answer is the value for Sec-WebSocket-Extensions; ok is false, and answer empty, when there is none,
 // which refuses nothing: the connection goes on without compression.
 //
-// The answer always takes context away from both sides: no connection keeps compression state, and a broadcast is compressed once for
-// all of its clients. For the same reason an offer with server_max_window_bits below 15 is declined, since one frame cannot fit every window. The client's own
-// window may be any: an Inflater always has the largest. What is malformed, unknown or repeated declines its offer and none of the others
-// (§7.1), and so do white space around '=' and quoted values, which no client is known to send.
+// The answer always takes context away from both sides: no connection keeps compression state, and a broadcast is compressed once
+// for all of its clients. For the same reason an offer with server_max_window_bits below 15 is declined, since one frame cannot fit every
+// window. The client's own window may be any: an Inflater always has the largest. What is malformed, unknown or repeated declines its
+// offer and none of the others (§7.1), and so do white space around '=' and quoted values, which no client is known to send.
 func NegotiateDeflate(offers []string) (answer string, ok bool) {
 	for _, offer := range offers {
 		p, ok := parseDeflateOffer(offer)

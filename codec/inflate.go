@@ -11,8 +11,8 @@ import (
 const (
 	// keepInflated is the largest buffer, in bytes, that an Inflater keeps from one message to the next: one for 1 MiB, see grow.
 	keepInflated = 1<<20 + 1
-	// A message is taken for an attack once more than bombBytes have come out of it, at more than bombRatio to 1. The format's own limit is 1032:1, which
-	// only runs of one byte come near.
+	// A message is taken for an attack once more than bombBytes have come out of it, at more than bombRatio to 1. The format's own limit is
+	// 1032:1, which only runs of one byte come near.
 	bombBytes = 1 << 20
 	bombRatio = 1000
 	// maxFinalBlocks bounds the blocks with BFINAL set in a message. Each costs a copy of the window to go on behind it, and no known client sends
@@ -30,8 +30,8 @@ const (
 )
 
 // Inflater inflates messages (RFC 7692 §7.2.2), one at a time, each by itself: the handshake took context takeover from the client, so
-// one Inflater serves all connections of a goroutine. The zero value is ready. It takes about 80 KiB from its first use on, and the largest
-// message lately, and must not be copied.
+// one Inflater serves all connections of a goroutine. The zero value is ready. It takes about 42 KiB from its first use on, besides a buffer
+// of up to 1 MiB for what it returns (more only until the next call), and must not be copied.
 type Inflater struct {
 	src   messageReader
 	in    *bufio.Reader // over src
