@@ -30,7 +30,7 @@ func (f family) String() string {
 	case ed25519Keys:
 		return "an Ed25519 key"
 	}
-	return "no key"
+	return "a key of another kind"
 }
 
 // algorithm is a signature algorithm of RFC 7518 §3.1 or RFC 8037 §3.1.
@@ -75,32 +75,38 @@ const (
 	maxRSA = 8192
 )
 
+// familyOf is the kind of a public key; 0 for none that an algorithm takes.
+func familyOf(public any) family {
+	switch public.(type) {
+	case []byte:
+		return hmacKeys
+	case *rsa.PublicKey:
+		return rsaKeys
+	case *ecdsa.PublicKey:
+		return ecdsaKeys
+	case ed25519.PublicKey:
+		return ed25519Keys
+	}
+	return 0
+}
+
 // fits says why the algorithm can not use the public key; "" if it can.
 func (a *algorithm) fits(public any) string {
-	var is family
+	if is := familyOf(public); is != a.family {
+		return "it is " + is.String() + ", " + a.name + " needs " + a.family.String()
+	}
 	switch k := public.(type) {
 	case *rsa.PublicKey:
-		is = rsaKeys
-		bits := k.N.BitLen()
-		if a.family == rsaKeys && (bits < minRSA || bits > maxRSA) {
+		if bits := k.N.BitLen(); bits < minRSA || bits > maxRSA {
 			return "its RSA modulus is not of 2048 to 8192 bits"
 		}
-		if a.family == rsaKeys && (k.E < 3 || k.E%2 == 0 || k.E > 1<<31-1) {
+		if k.E < 3 || k.E%2 == 0 || k.E > 1<<31-1 {
 			return "its RSA exponent is not an odd number of 3 to 2^31-1"
 		}
 	case *ecdsa.PublicKey:
-		is = ecdsaKeys
-		if a.family == ecdsaKeys && k.Curve != a.curve {
+		if k.Curve != a.curve {
 			return "its curve is " + k.Curve.Params().Name + ", " + a.name + " needs " + a.curve.Params().Name
 		}
-	case ed25519.PublicKey:
-		is = ed25519Keys
-		if a.family == ed25519Keys && len(k) != ed25519.PublicKeySize {
-			return "it is not 32 bytes long"
-		}
-	}
-	if is != a.family {
-		return "it is " + is.String() + ", " + a.name + " needs " + a.family.String()
 	}
 	return ""
 }

@@ -85,20 +85,17 @@ func (w *webKey) keys(algs []string) ([]*key, error) {
 		return nil, err
 	}
 	var made []*key
-	var why string
+	why := "no alg that is allowed here is for " + familyOf(public).String()
 	for _, name := range algs {
-		if w.Alg != "" && w.Alg != name {
-			continue
-		}
 		alg := findAlgorithm(name)
-		if why = alg.fits(public); why == "" {
-			made = append(made, &key{id: w.ID, alg: alg, public: public})
-		} else if w.Alg != "" {
-			return nil, errors.New(why)
+		if w.Alg == name || w.Alg == "" && alg.family == familyOf(public) {
+			if why = alg.fits(public); why == "" {
+				made = append(made, &key{id: w.ID, alg: alg, public: public})
+			}
 		}
 	}
 	if len(made) == 0 {
-		return nil, fmt.Errorf("no alg that is allowed here fits it; for the last one, %s", why)
+		return nil, errors.New(why)
 	}
 	return made, nil
 }
