@@ -61,7 +61,7 @@ func TestClaims(t *testing.T) {
 		{"allow null", `"sub":"ada","allow":null` + rest, CodeBadClaims},
 		{"allow true", `"sub":"ada","allow":true` + rest, CodeBadClaims},
 		{"allow a list", `"sub":"ada","allow":["*"]` + rest, CodeBadClaims},
-		{"allow misspelt", `"sub":"ada","allow":{"subscirbe":["a"]}` + rest, CodeBadClaims},
+		{"allow misspelt", `"sub":"ada","allow":{"subscribes":["a"]}` + rest, CodeBadClaims},
 		{"allow capital", `"sub":"ada","allow":{"Subscribe":["a"]}` + rest, CodeBadClaims},
 		{"allow a string", `"sub":"ada","allow":{"publish":"*"}` + rest, CodeBadClaims},
 		{"allow 64 patterns", `"sub":"ada","allow":{"publish":` + list(64, "c%d*") + `}` + rest, ""},

@@ -9,8 +9,9 @@
 // Tokens are JSON Web Tokens (RFC 7519) in the compact serialization, signed (RFC 7515).
 //
 // Verify, Token and the methods of Identity may be called from any goroutine, a reactor's among them: they never
-// wait for I/O, and a token that was seen before costs one hash and one map look-up. Whatever needs the network is
-// Run's, which owns its goroutines and ends with them.
+// wait for I/O. A token that was seen before costs a hash and a map look-up, about 1 µs; a new one its signature as
+// well: some 7 µs with HS256, 30 µs with RS256, 70 µs with ES256, but 500 µs with ES384 (make bench P=./gateway/auth).
+// Whatever needs the network is Run's, which owns its goroutines and ends with them.
 //
 // What a token can not do before its signature is verified:
 //
