@@ -16,6 +16,7 @@ import (
 	"sluice/codec"
 	"sluice/config"
 	"sluice/gateway/admin"
+	"sluice/gateway/auth"
 	"sluice/gateway/hub"
 	"sluice/gateway/session"
 	"sluice/loop"
@@ -28,6 +29,7 @@ type App struct {
 	log     *zap.Logger
 	started time.Time
 
+	tokens   *auth.Verifier   // nil: there is nothing to judge tokens with
 	embedded *pubsub.Embedded // nil where a Redis is configured
 	broker   *pubsub.Redis
 	inbox    *pubsub.Inbox
@@ -59,6 +61,18 @@ func New(ctx context.Context, c *config.Config, log *zap.Logger) (*App, error) {
 }
 
 func (a *App) build(ctx context.Context, id string) error {
+	var err error
+	if a.tokens, err = newVerifier(a.config, a.log); err != nil {
+		return err
+	}
+	policy, err := policy(a.config, a.tokens)
+	if err != nil {
+		return err
+	}
+	reactors, err := loopOptions(a.config, a.log)
+	if err != nil {
+		return err
+	}
 	url, err := a.startEmbedded()
 	if err != nil {
 		return err
@@ -72,23 +86,23 @@ func (a *App) build(ctx context.Context, id string) error {
 		ID:     id,
 		Hub:    a.hub,
 		Inbox:  a.inbox,
-		Policy: policy(a.config),
+		Policy: policy,
 		Ready:  a.Ready,
 		Log:    a.log,
 		Reply:  a.config.Prefix + hub.DirectChannel(id),
 	}
 	a.node.Alive = func() error { return a.engine.Alive() }
-	a.engine, err = loop.New(loopOptions(a.config, a.log), func(r *loop.Reactor) loop.Handler {
+	a.engine, err = loop.New(reactors, func(r *loop.Reactor) loop.Handler {
 		return session.NewHandler(a.node, r)
 	})
 	if err != nil {
 		return err
 	}
-	reactors := make([]hub.Reactor, 0, len(a.engine.Reactors()))
+	attached := make([]hub.Reactor, 0, len(a.engine.Reactors()))
 	for _, r := range a.engine.Reactors() {
-		reactors = append(reactors, r)
+		attached = append(attached, r)
 	}
-	a.hub.Attach(reactors)
+	a.hub.Attach(attached)
 	if a.public, err = a.engine.Listen(ctx, a.config.Listen); err != nil {
 		return fmt.Errorf("the public port (--listen): %w", err)
 	}
@@ -158,6 +172,9 @@ func (a *App) Run(ctx context.Context) error {
 	a.hub.Start()
 	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
+	if a.tokens != nil {
+		running.Go(func() { a.part(fail, "the key sets", a.tokens.Run(parts)) })
+	}
 	running.Go(func() { a.part(fail, "the reactors", a.watch(parts)) })
 	if a.admin != nil {
 		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page)) })

@@ -23,6 +23,7 @@ type verbs struct {
 	Serve   serveVerb   `cmd:"" default:"1" help:"Serve clients (the default)."`
 	Publish publishVerb `cmd:"" help:"Publish a message to a channel, as PUBLISH does." settings:"redis,prefix"`
 	Tail    tailVerb    `cmd:"" help:"Print what is published to channels, as it comes." settings:"redis,prefix"`
+	Token   tokenVerb   `cmd:"" help:"Make and check tokens."`
 	Config  configVerb  `cmd:"" help:"Print, check or explain the configuration."`
 	Version versionVerb `cmd:"" help:"Print the version."`
 }

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"fmt"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
 
 	"sluice/codec"
 	"sluice/config"
+	"sluice/gateway/auth"
 	"sluice/gateway/hub"
+	"sluice/gateway/peer"
 	"sluice/gateway/session"
 	"sluice/loop"
 	"sluice/pubsub"
@@ -16,8 +20,12 @@ import (
 // This file is the one place where the configuration becomes the options of the
 // parts, which do not know it.
 
-func loopOptions(c *config.Config, log *zap.Logger) loop.Options {
+func loopOptions(c *config.Config, log *zap.Logger) (loop.Options, error) {
+	proxied, version, err := proxied(c)
 	return loop.Options{
+		Proxied:          proxied,
+		ProxyVersion:     version,
+		AcceptRate:       c.Connections.AcceptRate,
 		Reactors:         c.Reactors,
 		Request:          codec.RequestLimits{Line: int(c.Handshake.Line), Head: int(c.Handshake.Head), Headers: c.Handshake.Headers},
 		Decoder:          codec.DecoderOptions{MaxMessage: uint64(c.Message.Max), MaxFragments: c.Message.Fragments},
@@ -41,7 +49,7 @@ func loopOptions(c *config.Config, log *zap.Logger) loop.Options {
 		MaxMailbox:       c.Queue.Mailbox,
 		MaxMailboxSize:   int(c.Queue.MailboxBytes),
 		Log:              log,
-	}
+	}, err
 }
 
 func brokerOptions(c *config.Config, url, node string, log *zap.Logger) pubsub.Options {
@@ -110,8 +118,22 @@ func rules(c *config.Config) func(channel string) hub.Rules {
 	}
 }
 
-func policy(c *config.Config) session.Policy {
-	return session.Policy{
+// policy is who may connect. Its faults are the operator's.
+func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
+	trust, err := peer.ParseTrust(c.Proxy.Trust)
+	if err != nil {
+		return session.Policy{}, fmt.Errorf("proxy.trust: %w", err)
+	}
+	header, err := peer.ParseHeader(c.Proxy.Header)
+	if err != nil {
+		return session.Policy{}, fmt.Errorf("proxy.header: %w", err)
+	}
+	p := session.Policy{
+		Namespace:   c.Namespace,
+		Trust:       trust,
+		Header:      header,
+		PerAddress:  c.Connections.PerAddress,
+		PerUser:     c.Connections.PerUser,
 		Dev:         c.Dev,
 		Anonymous:   c.Anonymous || c.Dev,
 		Echo:        c.Echo || c.Dev,
@@ -120,4 +142,21 @@ func policy(c *config.Config) session.Policy {
 		MaxChannels: c.Connections.Channels,
 		Deflate:     c.Deflate.Enabled,
 	}
+	if tokens != nil {
+		p.Tokens = tokens
+	}
+	return p, nil
+}
+
+// proxied says whose connections begin with a PROXY header, nil for nobody's.
+func proxied(c *config.Config) (func(netip.Addr) bool, loop.ProxyVersion, error) {
+	versions := map[string]loop.ProxyVersion{config.ProxyV1: loop.ProxyV1, config.ProxyV2: loop.ProxyV2, config.ProxyAny: loop.ProxyAny}
+	if c.Proxy.Protocol == config.ProxyOff {
+		return nil, loop.ProxyAny, nil
+	}
+	from, err := peer.ParseTrust(c.Proxy.From)
+	if err != nil {
+		return nil, loop.ProxyAny, fmt.Errorf("proxy.from: %w", err)
+	}
+	return from.Contains, versions[c.Proxy.Protocol], nil
 }

@@ -63,7 +63,11 @@ func (e *Engine) Serve(ln net.Listener) error {
 	}
 	defer e.accepting.Done()
 	var wait time.Duration
+	pace := pacer{every: e.acceptInterval()}
 	for {
+		if pause := pace.next(e.now()); pause > 0 && !e.sleep(pause) {
+			return nil
+		}
 		conn, err := tcp.AcceptTCP()
 		switch {
 		case err == nil:
@@ -157,10 +161,13 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 		case e.space <- struct{}{}:
 		default: // said already
 		}
-		c := &Conn{r: r}
+		c := &Conn{r: r, state: reading}
 		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
 			copy(c.peer[:], addr.IP.To16())
 			c.port = uint16(addr.Port)
+			if e.opts.Proxied != nil && e.opts.Proxied(c.Remote().Addr()) {
+				c.state = greeting
+			}
 		}
 		if e.total.Load() > int64(e.limit) {
 			c.marks |= markRefused
@@ -199,4 +206,41 @@ func (e *Engine) stopAccepting() {
 		e.enrolling.Wait()
 		close(e.admitted)
 	})
+}
+
+// acceptInterval is the time between two accepts at the rate that is allowed, 0
+// where any is.
+func (e *Engine) acceptInterval() time.Duration {
+	if e.opts.AcceptRate == 0 {
+		return 0
+	}
+	return time.Second / time.Duration(e.opts.AcceptRate)
+}
+
+// sleep reports false where the engine begins to end before d is over.
+func (e *Engine) sleep(d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-e.quit:
+		return false
+	}
+}
+
+// pacer spaces events, letting a tenth of a second's worth of them come at once.
+type pacer struct {
+	every time.Duration // 0: no limit
+	due   time.Duration // when the next one would be, if they came evenly
+}
+
+// next is how long to wait before the next event.
+func (p *pacer) next(now time.Duration) time.Duration {
+	const burst = 100 * time.Millisecond
+	if p.every == 0 {
+		return 0
+	}
+	p.due = max(p.due, now-burst) + p.every
+	return p.due - now
 }

@@ -5,6 +5,7 @@ import (
 	"net/netip"
 
 	"github.com/panjf2000/gnet/v2"
+	"go.uber.org/zap"
 
 	"sluice/codec"
 )
@@ -39,6 +40,7 @@ type Conn struct {
 // rare is what a connection needs at its beginning, at its end, and in trouble.
 // Most of the time it has none.
 type rare struct {
+	proxy   codec.ProxyReader   // until the PROXY header is complete
 	request codec.RequestReader // until the request is complete
 	early   []byte              // what came behind the request before it was answered
 	pong    pong                // the answer to the newest ping, where it has to wait
@@ -58,7 +60,8 @@ func (c *Conn) special() *rare {
 type state uint8
 
 const (
-	reading   state = iota // the request head is not complete
+	greeting  state = iota // a load balancer's PROXY header is not complete
+	reading                // the request head is not complete
 	pending                // the handler has the request
 	open                   // WebSocket messages both ways
 	closing                // our close frame is queued or sent, the client's has not come
@@ -89,9 +92,17 @@ func (m marks) has(x marks) bool { return m&x != 0 }
 // ID names the connection in this process.
 func (c *Conn) ID() ConnID { return c.id }
 
-// Remote is the address of the TCP peer.
+// Remote is the client's address: that of the TCP peer, or what a load balancer
+// said in a PROXY header, or what SetRemote was told.
 func (c *Conn) Remote() netip.AddrPort {
 	return netip.AddrPortFrom(netip.AddrFrom16(c.peer).Unmap(), c.port)
+}
+
+// SetRemote says where the client really is, without a port.
+func (c *Conn) SetRemote(a netip.Addr) {
+	if a.IsValid() && a != c.Remote().Addr() {
+		c.peer, c.port = a.As16(), 0
+	}
 }
 
 // Reactor is the owner.
@@ -141,6 +152,8 @@ func (c *Conn) alive() {
 func (c *Conn) consume(b []byte) {
 	for len(b) > 0 {
 		switch c.state {
+		case greeting:
+			b = c.readProxy(b)
 		case reading:
 			b = c.readRequest(b)
 		case pending:
@@ -154,6 +167,29 @@ func (c *Conn) consume(b []byte) {
 			return
 		}
 	}
+}
+
+// readProxy reads the header in which a load balancer says whose connection it
+// relays. A balancer that says nothing, or nonsense, gets no answer: it would
+// not know what to do with one.
+func (c *Conn) readProxy(b []byte) (rest []byte) {
+	h, n, done, err := c.special().proxy.Next(b)
+	if err == nil && done && !c.r.opts.ProxyVersion.takes(h.Version) {
+		err = codec.ErrProxyUnwanted
+	}
+	if err != nil {
+		c.r.count.misproxied.Add(1)
+		c.r.log.Warn("a connection from proxy.from is dropped: "+err.Error(), zap.Stringer("remote", c.Remote()))
+		c.abort()
+		return nil
+	}
+	if done {
+		c.state = reading
+		if !h.Local {
+			c.peer, c.port = h.Source.Addr().As16(), h.Source.Port()
+		}
+	}
+	return b[n:]
 }
 
 // readRequest reads the request head (RFC 6455 §4.2.1) and hands it up.
@@ -326,6 +362,9 @@ func (c *Conn) respond(response []byte, end End) {
 // expired acts on the connection's deadline.
 func (c *Conn) expired() {
 	switch c.state {
+	case greeting:
+		c.r.count.timeouts.Add(1)
+		c.abort()
 	case reading:
 		c.r.count.timeouts.Add(1)
 		c.Refuse(errTimeout)

@@ -31,6 +31,9 @@ type Handler interface {
 	// dead when it returns.
 	OnEvents(events []any)
 
+	// OnTick is called ten times a second, for what has to happen at a time.
+	OnTick()
+
 	// OnClose is the last call for a connection, made once for each that
 	// OnRequest was called for, whatever became of it.
 	OnClose(c *Conn, end End)

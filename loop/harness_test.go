@@ -68,6 +68,8 @@ func (s *script) OnRefuse(c *Conn, err *codec.HTTPError) {
 	}
 }
 
+func (s *script) OnTick() {}
+
 func (s *script) OnDrained(c *Conn) {
 	if s.drained != nil {
 		s.drained(c)

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"net/netip"
 	"time"
 
 	"go.uber.org/zap"
@@ -30,6 +31,13 @@ type Options struct {
 	ByteRate, ByteBurst       int // bytes, framing included
 	ControlRate, ControlBurst int // pings and pongs
 
+	// Proxied says whose connections begin with a PROXY header, of the versions
+	// that ProxyVersion takes. nil: nobody's do.
+	Proxied      func(peer netip.Addr) bool
+	ProxyVersion ProxyVersion
+
+	AcceptRate int // connections accepted a second, the others wait in the kernel; 0 = no limit
+
 	// Vital says which requests are answered also when there are MaxConnections:
 	// a full node is healthy. nil: none are.
 	Vital func(r *codec.Request) bool
@@ -43,6 +51,18 @@ type Options struct {
 
 	Log *zap.Logger // must not block its caller: reactors write to it
 }
+
+// ProxyVersion is which versions of the PROXY protocol are taken.
+type ProxyVersion uint8
+
+// The choices.
+const (
+	ProxyAny ProxyVersion = iota
+	ProxyV1               // text
+	ProxyV2               // binary
+)
+
+func (v ProxyVersion) takes(version uint8) bool { return v == ProxyAny || uint8(v) == version }
 
 // DefaultOptions are the figures used where an option is zero.
 func DefaultOptions() Options {
@@ -104,6 +124,7 @@ func (o *Options) check() error {
 		{"ByteBurst", int64(o.ByteBurst)},
 		{"ControlRate", int64(o.ControlRate)},
 		{"ControlBurst", int64(o.ControlBurst)},
+		{"AcceptRate", int64(o.AcceptRate)},
 		{"MaxMailbox", int64(o.MaxMailbox)},
 		{"MaxMailboxSize", int64(o.MaxMailboxSize)},
 		{"HandshakeTimeout", int64(o.HandshakeTimeout)},

@@ -242,6 +242,7 @@ func (r *Reactor) turn() {
 	r.turning = true
 	if tick := r.clock.advance(uint32(now/tickLength), r.wheel.now); tick != r.wheel.now {
 		r.wheel.turn(tick, r.expire)
+		r.tick()
 		r.backlogs.trim()
 	}
 	for _, id := range r.ready.take() {
@@ -263,6 +264,12 @@ func (r *Reactor) turn() {
 	if len(r.dirty) > 0 || len(r.events) > 0 || r.box.depth() > 0 {
 		r.bell.ring()
 	}
+}
+
+// tick is the recover boundary of the handler's own times.
+func (r *Reactor) tick() {
+	defer r.Recover(nil, "tick")
+	r.handler.OnTick()
 }
 
 // expire is the recover boundary of deadlines.

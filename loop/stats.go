@@ -19,6 +19,7 @@ type counters struct {
 	excesses    atomic.Int64 // connections closed because they sent too much
 	panics      atomic.Int64
 	refused     atomic.Int64 // requests answered 503 because of the connection cap
+	misproxied  atomic.Int64 // connections dropped because of their PROXY header
 	timeouts    atomic.Int64 // handshakes and messages that did not finish in time
 	unanswered  atomic.Int64 // pings without an answer
 	lost        atomic.Int64 // offers refused by a full mailbox
@@ -36,6 +37,7 @@ type Stats struct {
 	AcceptErrors   int64 // accept failures (EMFILE and its kind)
 	Upgraded       int64 // handshakes answered 101
 	Refused        int64 // requests answered 503 because of the connection cap
+	Misproxied     int64 // connections dropped because of their PROXY header
 	Timeouts       int64 // handshakes and messages that did not finish in time
 	Unanswered     int64 // connections ended because a ping was not answered
 	MessagesIn     int64 // data messages received
@@ -58,6 +60,7 @@ func (s *Stats) add(c *counters) {
 	s.Connections += c.connections.Load()
 	s.Upgraded += c.upgraded.Load()
 	s.Refused += c.refused.Load()
+	s.Misproxied += c.misproxied.Load()
 	s.Timeouts += c.timeouts.Load()
 	s.Unanswered += c.unanswered.Load()
 	s.MessagesIn += c.messagesIn.Load()

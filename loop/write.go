@@ -386,6 +386,6 @@ func (c *Conn) drained() {
 			c.marks &^= markWaits
 			c.r.handler.OnDrained(c)
 		}
-	case reading, pending, closing, dead:
+	case greeting, reading, pending, closing, dead:
 	}
 }

@@ -1,8 +1,6 @@
 package session
 
 import (
-	"errors"
-
 	"sluice/codec"
 	"sluice/gateway/hub"
 	"sluice/loop"
@@ -10,14 +8,15 @@ import (
 
 // Handler serves the clients of one reactor and belongs to it.
 type Handler struct {
-	node  *Node
-	local *hub.Local
-	r     *loop.Reactor
+	node   *Node
+	local  *hub.Local
+	r      *loop.Reactor
+	expiry *expiry
 }
 
 // NewHandler makes the handler of a reactor.
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
-	h := &Handler{node: n, r: r}
+	h := &Handler{node: n, r: r, expiry: newExpiry()}
 	h.local = n.Hub.Local(r.Index(), h.subscribed)
 	return h
 }
@@ -69,28 +68,6 @@ func (h *Handler) health(c *loop.Conn, r *codec.Request, check func() error) {
 		return
 	}
 	c.Respond(200, nil, text, "ok\n")
-}
-
-// admit makes the checks that every dialect has in common.
-func (h *Handler) admit(c *loop.Conn, r *codec.Request) (u codec.Upgrade, ok bool) {
-	u, err := r.Upgrade()
-	if err != nil {
-		var refusal *codec.HTTPError
-		if !errors.As(err, &refusal) {
-			refusal = &codec.HTTPError{Status: 400, Reason: "bad request"}
-		}
-		c.Refuse(refusal)
-		return u, false
-	}
-	if refusal := h.node.Policy.checkOrigin(r.Values("Origin")); refusal != nil {
-		c.Refuse(refusal)
-		return u, false
-	}
-	if !h.node.Policy.Anonymous {
-		c.Refuse(errToken)
-		return u, false
-	}
-	return u, true
 }
 
 // OnRefuse implements loop.Handler.

@@ -29,6 +29,7 @@ type Node struct {
 	Reply  string       // the Redis channel that reaches this node's connections
 
 	Counters Counters
+	crowd    crowd
 }
 
 // Counters are the node's figures of clients. Any goroutine may read them.

@@ -3,11 +3,13 @@ package session
 import (
 	"iter"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"sluice/codec"
+	"sluice/gateway/auth"
 	"sluice/gateway/hub"
 	"sluice/loop"
 	"sluice/pubsub"
@@ -20,6 +22,7 @@ import (
 // The handshake is answered when Redis has confirmed every channel, so an open
 // connection is a subscribed one.
 type plain struct {
+	guest
 	offer  *offer // until the handshake is answered
 	member hub.Member
 	more   *further // nil: it has one channel
@@ -40,48 +43,58 @@ type offer struct {
 }
 
 func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
-	u, ok := h.admit(c, r)
-	if !ok {
+	query, err := url.ParseQuery(r.RawQuery)
+	if err != nil {
+		c.Refuse(errQuery)
 		return
 	}
-	p := &h.node.Policy
-	channels, refusal := wanted(r.RawQuery, p.MaxChannels)
+	u, g, refusal := h.admit(c, r, query)
 	if refusal != nil {
 		c.Refuse(refusal)
 		return
 	}
-	s := &plain{offer: &offer{upgrade: u, protocol: p.protocol(u.Protocols), extensions: p.extensions(u.Extensions, r)}}
-	c.Session = s
+	p := &h.node.Policy
+	s := &plain{guest: g, offer: &offer{upgrade: u, protocol: p.protocol(u.Protocols), extensions: p.extensions(u.Extensions, r)}}
+	c.Session = s // from here on its end is counted
+	channels, refusal := p.channels(g.who, query["channel"])
+	if refusal != nil {
+		c.Refuse(refusal)
+		return
+	}
 	s.join(h, c, channels)
 	if s.offer.waiting == 0 {
 		s.open(h, c)
 	}
 }
 
-// wanted reads the channels from a query string, without repetitions.
-func wanted(query string, limit int) ([]string, *codec.HTTPError) {
-	values, err := url.ParseQuery(query)
-	if err != nil {
-		return nil, errQuery
+// channels are those that a client is to be subscribed to: what it asks for and
+// may have, and what its token says, which needs no other permission; without
+// repetitions.
+func (p *Policy) channels(who *auth.Identity, asked []string) ([]string, *codec.HTTPError) {
+	var given []string
+	if who != nil {
+		given = who.Channels
 	}
-	asked := values["channel"]
-	if len(asked) == 0 {
+	if len(asked)+len(given) == 0 {
 		return nil, errNoChannel
 	}
-	seen := make(map[string]struct{}, min(len(asked), limit))
-	channels := asked[:0]
-	for _, name := range asked {
+	seen := make(map[string]struct{}, min(len(asked)+len(given), p.MaxChannels))
+	channels := make([]string, 0, len(seen))
+	for i, name := range slices.Concat(asked, given) {
 		if err := pubsub.CheckChannel(name); err != nil {
-			return nil, &codec.HTTPError{Status: 400, Reason: err.Error()}
-		}
-		if strings.HasPrefix(name, "#") {
-			return nil, errUserPrefix
+			return nil, &codec.HTTPError{Status: 400, Reason: err.Error()} // a constant of package pubsub
 		}
 		if _, ok := seen[name]; ok {
 			continue
 		}
-		if len(channels) == limit {
+		if len(channels) == p.MaxChannels {
 			return nil, errManyChan
+		}
+		if i < len(asked) && !p.maySubscribe(who, name) {
+			if strings.HasPrefix(name, "#") {
+				return nil, errUserPrefix
+			}
+			return nil, errNotAllowed
 		}
 		seen[name] = struct{}{}
 		channels = append(channels, name)
@@ -135,12 +148,20 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 		return // the client has been refused meanwhile
 	}
 	s.opened = true
-	s.report(h, c, "connect", nil, nil)
+	if s.who != nil && !s.who.Expires.IsZero() {
+		h.expiry.add(c.ID(), s.who.Expires)
+	}
+	s.report(h, c, pubsub.Entry{Type: "connect", Channel: s.channels(nil)}, nil)
 }
 
 func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte) {
+	channels := s.channels(func(name string) bool { return h.node.Policy.mayPublish(s.who, name) })
+	if channels == "" {
+		c.Close(codec.StatusPolicyViolation, "this client may not send through its channels")
+		return
+	}
 	id, r := c.ID(), h.r
-	s.report(h, c, "message", append([]byte{}, payload...), func(err error) {
+	s.report(h, c, pubsub.Entry{Type: "message", Channel: channels, Data: append([]byte{}, payload...)}, func(err error) {
 		if err != nil {
 			r.Post(unstored{id, err})
 		}
@@ -150,56 +171,50 @@ func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte
 func (s *plain) direct(c *loop.Conn, d *hub.Direct) bool { return c.Send(hub.Frame(d.Payload)) }
 
 func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
+	h.node.goodbye(c, &s.guest)
 	if s.opened {
 		h.node.ended(c, end)
-		s.report(h, c, "disconnect", []byte(strconv.Itoa(int(end.Code))+" "+end.Reason), nil)
+		data := []byte(strconv.Itoa(int(end.Code)) + " " + end.Reason)
+		s.report(h, c, pubsub.Entry{Type: "disconnect", Channel: s.channels(nil), Data: data}, nil)
 	}
 	for m := range s.members() {
 		h.local.Leave(m)
 	}
 }
 
-// report puts an entry into the inbox. done, if any, is called once with what
-// became of it, also when it is refused at once.
-func (s *plain) report(h *Handler, c *loop.Conn, kind string, data []byte, done func(error)) {
-	name := hub.ConnName(h.node.ID, c.ID())
+// report completes an entry and puts it into the inbox. done, if any, is called
+// once with what became of it, also when it is refused at once.
+func (s *plain) report(h *Handler, c *loop.Conn, e pubsub.Entry, done func(error)) {
 	s.sent++
-	err := h.node.Inbox.Add(pubsub.Entry{
-		Type:    kind,
-		ID:      name + "." + strconv.FormatUint(uint64(s.sent), 36),
-		Conn:    name,
-		Channel: s.channels(),
-		Data:    data,
-		Reply:   h.node.Reply,
-		Node:    h.node.ID,
-		Time:    time.Now(),
-		Done: func(err error) {
-			if err != nil {
-				h.node.Counters.InboxFailed.Add(1)
-			}
-			if done != nil {
-				done(err)
-			}
-		},
-	})
+	e.Conn = hub.ConnName(h.node.ID, c.ID())
+	e.ID = e.Conn + "." + strconv.FormatUint(uint64(s.sent), 36)
+	e.User, e.Reply, e.Node, e.Time = s.user(), h.node.Reply, h.node.ID, time.Now()
+	e.Done = func(err error) {
+		if err != nil {
+			h.node.Counters.InboxFailed.Add(1)
+		}
+		if done != nil {
+			done(err)
+		}
+	}
+	err := h.node.Inbox.Add(e)
 	if err == nil {
 		return
 	}
-	h.node.Counters.InboxFailed.Add(1)
-	if done != nil {
-		done(err)
-	}
+	e.Done(err)
 }
 
-// channels are the names of the connection's channels, put together with
-// spaces, which no name contains.
-func (s *plain) channels() string {
-	if s.more == nil {
-		return s.member.Name()
-	}
-	names := make([]string, 0, 1+len(*s.more))
+// channels are the names of those of the connection's channels that are wanted,
+// nil for all, put together with spaces, which no name contains.
+func (s *plain) channels(wanted func(string) bool) string {
+	var names []string
 	for m := range s.members() {
-		names = append(names, m.Name())
+		if wanted == nil || wanted(m.Name()) {
+			if s.more == nil {
+				return m.Name()
+			}
+			names = append(names, m.Name())
+		}
 	}
 	return strings.Join(names, " ")
 }

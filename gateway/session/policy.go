@@ -7,6 +7,9 @@ import (
 	"strings"
 
 	"sluice/codec"
+	"sluice/config"
+	"sluice/gateway/auth"
+	"sluice/gateway/peer"
 )
 
 // Policy is who may connect, and to how much.
@@ -16,8 +19,20 @@ type Policy struct {
 	Echo        bool     // /echo is served
 	Origins     []string // exact scheme://host[:port]; empty: outside Dev, any
 	Protocols   []string // subprotocols that are agreed to; "*": the first one offered
-	MaxChannels int      // for one connection
 	Deflate     bool     // permessage-deflate is agreed to
+	Tokens      Tokens   // nil: no token is valid
+	Namespace   func(channel string) config.Namespace
+	Trust       peer.Trust  // proxies that are believed about a client's address …
+	Header      peer.Header // … in this header
+	MaxChannels int         // for one connection
+	PerAddress  int         // connections of one client address; 0: no limit
+	PerUser     int         // connections of one user; 0: no limit
+}
+
+// Tokens judges tokens, without ever blocking.
+type Tokens interface {
+	Token(auth.Request) (token string, source auth.Source, err error)
+	Verify(token string) (*auth.Identity, error)
 }
 
 // Refusals of this package. Their texts are constants: nothing of the client
@@ -26,6 +41,9 @@ var (
 	errNotFound   = &codec.HTTPError{Status: 404, Reason: "nothing is served at this path"}
 	errMethod     = &codec.HTTPError{Status: 405, Reason: "only GET is served here"}
 	errToken      = &codec.HTTPError{Status: 401, Reason: "a token is needed: this node does not let anonymous clients in"}
+	errNotAllowed = &codec.HTTPError{Status: 403, Reason: "a channel may not be subscribed by this client"}
+	errAddress    = &codec.HTTPError{Status: 429, Reason: "too many connections from this address"}
+	errUser       = &codec.HTTPError{Status: 429, Reason: "too many connections of this user"}
 	errOrigin     = &codec.HTTPError{Status: 403, Reason: "this Origin may not connect"}
 	errNoChannel  = &codec.HTTPError{Status: 400, Reason: "name the channels: /ws?channel=news&channel=…"}
 	errManyChan   = &codec.HTTPError{Status: 400, Reason: "too many channels for one connection"}
@@ -34,16 +52,18 @@ var (
 )
 
 // checkOrigin decides whether a page from there may connect (RFC 6455 §10.2).
-// Clients that are no browsers send no Origin.
-func (p *Policy) checkOrigin(origins []string) *codec.HTTPError {
-	switch len(origins) {
-	case 0:
-		return nil
-	case 1:
-	default:
+// Clients that are no browsers send no Origin. Where the browser added the token
+// by itself, whichever page asked, only the listed pages will do.
+func (p *Policy) checkOrigin(origin string, ambient bool) *codec.HTTPError {
+	if ambient {
+		if slices.Contains(p.Origins, origin) {
+			return nil
+		}
 		return errOrigin
 	}
-	origin := origins[0]
+	if origin == "" {
+		return nil
+	}
 	if slices.Contains(p.Origins, origin) {
 		return nil
 	}
@@ -59,23 +79,11 @@ func (p *Policy) checkOrigin(origins []string) *codec.HTTPError {
 // extensions answers an offer of permessage-deflate, if there is one that can be
 // honoured.
 func (p *Policy) extensions(offered []string, r *codec.Request) string {
-	if !p.Deflate || len(offered) == 0 || inflatesBadly(r.Header("User-Agent")) {
+	if !p.Deflate || len(offered) == 0 || codec.BrokenDeflate(r.Header("User-Agent")) {
 		return ""
 	}
 	answer, _ := codec.NegotiateDeflate(offered)
 	return answer
-}
-
-// inflatesBadly names the browsers that agree to client_no_context_takeover and
-// then break it: Safari 15.0 to 15.3.
-func inflatesBadly(agent string) bool {
-	if !strings.Contains(agent, "Safari/") || strings.Contains(agent, "Chrome/") {
-		return false
-	}
-	_, version, _ := strings.Cut(agent, "Version/15.")
-	minor, _, _ := strings.Cut(version, " ")
-	minor, _, _ = strings.Cut(minor, ".")
-	return minor == "0" || minor == "1" || minor == "2" || minor == "3"
 }
 
 // isLoopbackOrigin reports whether a page was served by this very machine.

@@ -1,0 +1,129 @@
+package session
+
+import (
+	"errors"
+	"net/url"
+	"sync"
+
+	"sluice/codec"
+	"sluice/gateway/auth"
+	"sluice/gateway/peer"
+	"sluice/loop"
+)
+
+// guest is who is connected, whatever they speak. It is counted from admit until
+// goodbye.
+type guest struct {
+	who *auth.Identity // nil: anonymous
+}
+
+// user is the authenticated user's name, "" for anonymous.
+func (g *guest) user() string {
+	if g.who == nil {
+		return ""
+	}
+	return g.who.User
+}
+
+// admit makes the checks that all dialects have in common, in the order of their
+// cost. Who passes is counted.
+func (h *Handler) admit(c *loop.Conn, r *codec.Request, query url.Values) (u codec.Upgrade, g guest, refusal *codec.HTTPError) {
+	u, err := r.Upgrade()
+	if err != nil {
+		return u, g, asRefusal(err)
+	}
+	p := &h.node.Policy
+	c.SetRemote(peer.ClientAddr(c.Remote().Addr(), p.Trust, p.Header, r.Values(string(p.Header))))
+	who, source, refusal := p.identify(r, u, query)
+	if refusal != nil {
+		return u, g, refusal
+	}
+	g.who = who
+	if refusal := p.checkOrigin(u.Origin, source.Ambient()); refusal != nil {
+		return u, g, refusal
+	}
+	return u, g, h.node.welcome(c, &g)
+}
+
+// identify finds out who asks. nil is an anonymous client that may be one.
+func (p *Policy) identify(r *codec.Request, u codec.Upgrade, query url.Values) (*auth.Identity, auth.Source, *codec.HTTPError) {
+	if p.Tokens == nil {
+		if p.Anonymous {
+			return nil, auth.FromNowhere, nil
+		}
+		return nil, auth.FromNowhere, errToken
+	}
+	token, source, err := p.Tokens.Token(auth.Request{
+		Authorization: r.Values("Authorization"), Protocols: u.Protocols, Query: query["token"], Cookies: r.Values("Cookie"),
+	})
+	if err == nil {
+		var who *auth.Identity
+		if who, err = p.Tokens.Verify(token); err == nil {
+			return who, source, nil
+		}
+	}
+	if errors.Is(err, auth.ErrNoToken) {
+		if p.Anonymous {
+			return nil, auth.FromNowhere, nil
+		}
+		return nil, auth.FromNowhere, errToken
+	}
+	return nil, source, &codec.HTTPError{Status: 401, Reason: err.Error()} // a constant of package auth
+}
+
+func asRefusal(err error) *codec.HTTPError {
+	var refusal *codec.HTTPError
+	if errors.As(err, &refusal) {
+		return refusal
+	}
+	return &codec.HTTPError{Status: 400, Reason: "bad request"}
+}
+
+// crowd counts the connections of addresses and users, over all reactors.
+type crowd struct {
+	addresses peer.Counter
+
+	mu    sync.Mutex
+	users map[string]int // guarded by mu
+}
+
+// welcome counts a guest in, unless there are too many of its kind.
+func (n *Node) welcome(c *loop.Conn, g *guest) *codec.HTTPError {
+	if most := n.Policy.PerAddress; most > 0 {
+		if n.crowd.addresses.Add(c.Remote().Addr()) > most {
+			n.crowd.addresses.Done(c.Remote().Addr())
+			return errAddress
+		}
+	}
+	if n.Policy.PerUser == 0 || g.who == nil {
+		return nil
+	}
+	n.crowd.mu.Lock()
+	defer n.crowd.mu.Unlock()
+	if n.crowd.users[g.who.User] >= n.Policy.PerUser {
+		if n.Policy.PerAddress > 0 {
+			n.crowd.addresses.Done(c.Remote().Addr())
+		}
+		return errUser
+	}
+	if n.crowd.users == nil {
+		n.crowd.users = map[string]int{}
+	}
+	n.crowd.users[g.who.User]++
+	return nil
+}
+
+// goodbye counts a guest out.
+func (n *Node) goodbye(c *loop.Conn, g *guest) {
+	if n.Policy.PerAddress > 0 {
+		n.crowd.addresses.Done(c.Remote().Addr())
+	}
+	if n.Policy.PerUser == 0 || g.who == nil {
+		return
+	}
+	n.crowd.mu.Lock()
+	defer n.crowd.mu.Unlock()
+	if n.crowd.users[g.who.User]--; n.crowd.users[g.who.User] == 0 {
+		delete(n.crowd.users, g.who.User)
+	}
+}
