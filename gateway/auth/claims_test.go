@@ -114,6 +114,10 @@ func TestAudience(t *testing.T) {
 	}
 }
 
+func TestAudienceThatNobodyConfigured(t *testing.T) {
+	wantErr(t, mustNew(t, Options{Keys: []Key{hs256}}), mustSign(t, hs256, Claims{Audience: "sluice"}), errNoAudience)
+}
+
 func TestIssuerOption(t *testing.T) {
 	v := mustNew(t, Options{Keys: []Key{hs256}, Issuer: "us"})
 	wantCode(t, v, mustSign(t, hs256, Claims{Issuer: "us"}), "")

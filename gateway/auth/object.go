@@ -33,8 +33,11 @@ func parseObject(text []byte) (object, *Error) {
 		return nil, errJSON
 	}
 	o := w.object(1)
-	if w.err != nil {
+	switch {
+	case w.err != nil:
 		return nil, w.err
+	case w.peek() != 0: // not in valid JSON
+		return nil, errJSON
 	}
 	return o, nil
 }
