@@ -19,7 +19,7 @@ import (
 //
 // A Config is a plain value: copy it freely. It is safe for concurrent reading once loaded.
 type Config struct {
-	Listen string `yaml:"listen" help:"Address of the public listener: WebSocket, SSE, /healthz and /readyz, as host:port; no host means every interface"`
+	Listen string `yaml:"listen" help:"Address of the public listener: WebSocket, /healthz and /readyz, as host:port; no host means every interface"`
 	Admin  string `yaml:"admin" help:"Address of the admin listener: /metrics, /healthz, /readyz, pprof, console; it has no login, keep it private; empty switches it off"`
 	Redis  string `yaml:"redis" help:"The broker: redis://[user:password@]host:port[/db], rediss:// for TLS, or embedded://host:port for an in-process one that is this node's alone and not persistent"`
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
@@ -106,7 +106,7 @@ type Deflate struct {
 
 // Handshake bounds the HTTP request that opens a connection.
 type Handshake struct {
-	Timeout time.Duration `yaml:"timeout" range:"10ms..5m" help:"Time a client has to finish its opening request"`
+	Timeout time.Duration `yaml:"timeout" range:"10ms..5m" help:"Time from the connection to the answer of its opening request, in which the client has to finish that and Redis to confirm its channels"`
 	Line    Size          `yaml:"line" range:"128B..1MiB" help:"Longest request line, the URL in it included; longer ones get 414"`
 	Head    Size          `yaml:"head" range:"256B..1MiB" help:"Longest request head, the request line included; longer ones get 431; at least handshake.line"`
 	Headers int           `yaml:"headers" range:"8..1000" help:"Most header fields in a request; more get 431"`
@@ -114,7 +114,7 @@ type Handshake struct {
 
 // Ping keeps idle connections open through proxies and finds the dead ones.
 type Ping struct {
-	Interval time.Duration `yaml:"interval" range:"10ms..24h" help:"Time between two pings to a client; keep it well below the idle timeout of every proxy on the way, 60s in many"`
+	Interval time.Duration `yaml:"interval" range:"10ms..24h" help:"Longest silence of a client before it is pinged, which may come from half of it on; keep it well below the idle timeout of every proxy on the way, 60s in many"`
 	Timeout  time.Duration `yaml:"timeout" range:"1ms..1h" help:"Time a client has to answer a ping before it is taken for dead; below ping.interval"`
 }
 
@@ -133,7 +133,7 @@ type Inbox struct {
 
 // Shutdown is the drain after SIGTERM.
 type Shutdown struct {
-	Timeout time.Duration `yaml:"timeout" range:"0s..24h" help:"Time over which clients are told to come back elsewhere after SIGTERM; give the supervisor some seconds more before it kills"`
+	Timeout time.Duration `yaml:"timeout" range:"0s..24h" help:"Time that clients have to take their last messages and their goodbye after SIGTERM, all at once, before they are cut; give the supervisor some seconds more before it kills"`
 }
 
 // Log is the process log, on standard error.

@@ -49,18 +49,20 @@ type App struct {
 // New builds a node and opens its ports. Nothing is served before Run; if Run is
 // not called, Close must be.
 func New(ctx context.Context, c *config.Config, log *zap.Logger) (*App, error) {
-	id := c.Node.ID
+	id, life := c.Node.ID, rand.Text()[:10]
 	if id == "" {
-		id = rand.Text()[:10]
+		id = life
+	} else {
+		life = id + "." + life
 	}
 	a := &App{config: c, log: log.With(zap.String("node", id)), started: time.Now(), leaving: make(chan struct{})}
-	if err := a.build(ctx, id); err != nil {
+	if err := a.build(ctx, id, life); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
 	return a, nil
 }
 
-func (a *App) build(ctx context.Context, id string) error {
+func (a *App) build(ctx context.Context, id, life string) error {
 	var err error
 	if a.tokens, err = newVerifier(a.config, a.log); err != nil {
 		return err
@@ -81,9 +83,10 @@ func (a *App) build(ctx context.Context, id string) error {
 		return err
 	}
 	a.inbox = pubsub.NewInbox(a.broker.Client(), inboxOptions(a.config, a.log))
-	a.hub = hub.New(a.broker, id, rules(a.config))
+	a.hub = hub.New(a.broker, id, life, rules(a.config))
 	a.node = &session.Node{
 		ID:     id,
+		Life:   life,
 		Hub:    a.hub,
 		Inbox:  a.inbox,
 		Policy: policy,
@@ -104,13 +107,13 @@ func (a *App) build(ctx context.Context, id string) error {
 	}
 	a.hub.Attach(attached)
 	if a.public, err = a.engine.Listen(ctx, a.config.Listen); err != nil {
-		return fmt.Errorf("the public port (--listen): %w", err)
+		return fmt.Errorf("the public port: %w; choose another with --listen", err)
 	}
 	if a.config.Admin == "" {
 		return nil
 	}
 	if a.admin, err = new(net.ListenConfig).Listen(ctx, "tcp", a.config.Admin); err != nil {
-		return fmt.Errorf("the admin port (--admin): cannot listen on %s: %w", a.config.Admin, err)
+		return fmt.Errorf("the admin port: cannot listen on %s: %w; choose another with --admin", a.config.Admin, err)
 	}
 	a.page = admin.New(a.adminOptions())
 	return nil
@@ -177,7 +180,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	running.Go(func() { a.part(fail, "the reactors", a.watch(parts)) })
 	if a.admin != nil {
-		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page)) })
+		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page, a.complaints())) })
 	}
 
 	select {
@@ -188,6 +191,10 @@ func (a *App) Run(ctx context.Context) error {
 	cause := context.Cause(parts)
 	stopInbox() // it writes what the clients' departure has put into it
 	writing.Wait()
+	if s := a.inbox.Stats(); s.Unknown+s.Abandoned+s.Unavailable > 0 {
+		a.log.Warn("entries of the inbox were lost, or may be, since this node started", zap.Int64("unknown", s.Unknown),
+			zap.Int64("lost", s.Abandoned+s.Unavailable+s.Refused))
+	}
 	fail(nil)
 	running.Wait()
 	return cause

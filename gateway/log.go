@@ -90,18 +90,24 @@ func (q *lineQueue) Write(p []byte) (int, error) {
 // also on reactors, so it waits for nothing.
 func (q *lineQueue) Sync() error { return nil }
 
-// Dropped is how many lines were lost because the writer was too slow.
+// Dropped is how many lines were lost: the writer was too slow, or failed.
 func (q *lineQueue) Dropped() int64 { return q.dropped.Load() }
 
 func (q *lineQueue) run() {
 	defer close(q.done)
 	for line := range q.lines {
-		_, _ = q.w.Write(*line) // a log that cannot be written has nowhere to say so
+		if _, err := q.w.Write(*line); err != nil {
+			q.dropped.Add(1) // a log that cannot be written has nowhere else to say so
+		}
 		q.pool.Put(line)
 	}
 }
 
-// Close writes what is queued and ends the writer.
+// maxFlush is how long Close waits for what is queued to be written: a terminal
+// that somebody stopped must not keep the process from ending.
+const maxFlush = time.Second
+
+// Close writes what is queued and ends the writer, if it can.
 func (q *lineQueue) Close() {
 	q.mu.Lock()
 	first := !q.closed
@@ -110,5 +116,8 @@ func (q *lineQueue) Close() {
 	if first {
 		close(q.lines)
 	}
-	<-q.done
+	select {
+	case <-q.done:
+	case <-time.After(maxFlush):
+	}
 }

@@ -30,7 +30,7 @@ type verbs struct {
 
 // program is what a verb may use of its surroundings.
 type program struct {
-	ctx     context.Context // ends with SIGINT or SIGTERM
+	ctx     context.Context // ends with SIGINT, SIGTERM or SIGHUP
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
@@ -42,7 +42,7 @@ type program struct {
 func (p *program) config() (*config.Config, error) { return p.flags.Load(p.environ) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
 	os.Exit(run(os.Args[1:], &program{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}))
 }

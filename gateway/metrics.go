@@ -7,7 +7,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
-	"go.uber.org/zap"
 
 	"sluice/gateway/hub"
 	"sluice/loop"
@@ -44,15 +43,7 @@ type snapshot struct {
 func (a *App) metricsHandler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(newMetrics(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	log, err := zap.NewStdLogAt(a.log, zap.WarnLevel)
-	if err != nil {
-		log = nil // promhttp then keeps quiet
-	}
-	o := promhttp.HandlerOpts{}
-	if log != nil {
-		o.ErrorLog = log
-	}
-	return promhttp.HandlerFor(registry, o)
+	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: a.complaints()})
 }
 
 func newMetrics(a *App) *metrics {
@@ -62,8 +53,8 @@ func newMetrics(a *App) *metrics {
 			"Requests refused, by HTTP status. 503: the node is full or cannot subscribe; 401, 403: clients that may not in; 4xx in numbers: a scanner, or a broken client.",
 			[]string{"status"}, nil),
 		closed: prometheus.NewDesc("sluice_closed_total",
-			"WebSocket connections ended, by close code. Abnormal: the socket just ended; try_again_later: slow clients, or an inbox that is down.",
-			[]string{"code"}, nil),
+			"WebSocket connections ended, by close code and by who closed. Abnormal: the socket just ended; try_again_later by the node: slow clients, or an inbox that is down.",
+			[]string{"code", "by"}, nil),
 		build: prometheus.NewDesc("sluice_build_info", "Always 1; says which version runs.", []string{"version", "node"}, nil),
 	}
 	gauge := func(name, help string, value func(*snapshot) float64) {
@@ -83,6 +74,10 @@ func newMetrics(a *App) *metrics {
 	counter("accepted_total", "Sockets accepted.", func(s *snapshot) float64 { return float64(s.loop.Accepted) })
 	counter("accept_errors_total", "Sockets that could not be accepted. It grows when open files run out: raise the limit.",
 		func(s *snapshot) float64 { return float64(s.loop.AcceptErrors) })
+	counter("dropped_connections_total", "Sockets closed without an answer, because the node was full and enough others were being told so (503).",
+		func(s *snapshot) float64 { return float64(s.loop.Dropped) })
+	counter("misproxied_total", "Connections from proxy.from dropped because they did not begin with the PROXY header that proxy.protocol wants.",
+		func(s *snapshot) float64 { return float64(s.loop.Misproxied) })
 	counter("upgrades_total", "Handshakes that became WebSocket connections.", func(s *snapshot) float64 { return float64(s.loop.Upgraded) })
 	counter("timeouts_total", "Clients cut because a handshake (handshake.timeout) or a message (message.timeout) did not come to its end.", func(s *snapshot) float64 { return float64(s.loop.Timeouts) })
 	counter("ping_timeouts_total", "Clients gone without a word, found by ping.", func(s *snapshot) float64 { return float64(s.loop.Unanswered) })
@@ -172,8 +167,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 			ch <- prometheus.MustNewConstMetric(m.refused, prometheus.CounterValue, float64(n), strconv.Itoa(status))
 		}
 	}
-	a.node.Counters.Closed.Each(func(name string, n int64) {
-		ch <- prometheus.MustNewConstMetric(m.closed, prometheus.CounterValue, float64(n), name)
+	a.node.Counters.Closed.Each(func(code, by string, n int64) {
+		ch <- prometheus.MustNewConstMetric(m.closed, prometheus.CounterValue, float64(n), code, by)
 	})
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

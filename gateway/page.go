@@ -2,9 +2,13 @@ package main
 
 import (
 	"context"
+	"io"
+	"log"
 	"net"
 	"strconv"
 	"time"
+
+	"go.uber.org/zap"
 
 	"sluice/gateway/admin"
 	"sluice/pubsub"
@@ -22,6 +26,15 @@ func (a *App) adminOptions() admin.Options {
 		Alive:        a.engine.Alive,
 		Hosts:        a.adminHosts(),
 	}
+}
+
+// complaints is the log for libraries that want one of the standard library's.
+func (a *App) complaints() *log.Logger {
+	l, err := zap.NewStdLogAt(a.log.With(zap.String("port", "admin")), zap.WarnLevel)
+	if err != nil { // only for a level that does not exist
+		return log.New(io.Discard, "", 0)
+	}
+	return l
 }
 
 // adminHosts are the names by which the admin port may be called, beyond those

@@ -79,7 +79,7 @@ func TestDevGreetsAndSignalsEndIt(t *testing.T) {
 			if m := regexp.MustCompile(`redis-cli -p (\d+) PUBLISH`).FindStringSubmatch(greeting.String()); m != nil {
 				redisPort = m[1]
 			}
-			for _, want := range []string{`http://127\.0\.0\.1:\d+/`, `ws://localhost:\d+/ws\?channel=news`, `bin/sluice publish news`,
+			for _, want := range []string{`http://127\.0\.0\.1:\d+/`, `ws://localhost:\d+/ws\?channel=news`, `bin/sluice publish --redis embedded://127\.0\.0\.1:\d+ news`,
 				`redis-cli -p ` + redisPort + ` PUBLISH sluice:news`, `XREAD COUNT 10 STREAMS sluice:inbox 0`} {
 				if !regexp.MustCompile(want).MatchString(greeting.String()) {
 					t.Errorf("the greeting lacks %s:\n%s", want, greeting.String())

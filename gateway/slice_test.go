@@ -174,6 +174,32 @@ func TestInboxHearsTheClient(t *testing.T) {
 	}
 }
 
+// The names of connections and the ids of entries are not used again by a node of
+// the same name: an answer that comes late must not reach a stranger.
+func TestNamesAreNotUsedAgain(t *testing.T) {
+	server := redistest.Start(t)
+	seen := map[any]bool{}
+	for range 2 {
+		n := startNode(t, "--dev", "--redis", server.URL, "--node-id", "web-0").ready()
+		n.dial("/ws?channel=news").send(websocket.TextMessage, "x")
+		eventually(t, "a message of this life", func() error {
+			messages := n.entries("message")
+			if len(messages) == 0 || seen[messages[len(messages)-1]["conn"]] {
+				return errors.New("none yet")
+			}
+			last := messages[len(messages)-1]
+			if seen[last["id"]] {
+				t.Fatalf("the id %v was used twice", last["id"])
+			}
+			seen[last["conn"]], seen[last["id"]] = true, true
+			return nil
+		})
+		if err := n.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 func TestPushToOneConnection(t *testing.T) {
 	n := startNode(t, "--dev").ready()
 	c, other := n.dial("/ws?channel=news"), n.dial("/ws?channel=news")
@@ -187,7 +213,7 @@ func TestPushToOneConnection(t *testing.T) {
 	n.publish(reply, fmt.Sprintf("%s ", asked["conn"]))
 	c.wantText("")
 
-	for _, address := range []string{"", "nonsense", "{}", fmt.Sprint(asked["conn"]) + "0", "other.1", n.node.ID + ".zzzzzzzzzzzzzzzz", n.node.ID + ".-1"} {
+	for _, address := range []string{"", "nonsense", "{}", fmt.Sprint(asked["conn"]) + "0", "other.1", n.node.Life + ".zzzzzzzzzzzzzzzz", n.node.Life + ".-1"} {
 		n.publish(reply, address+" lost")
 	}
 	eventually(t, "what cannot be delivered is counted", func() error {

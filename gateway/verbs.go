@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os/signal"
 	"runtime"
 	"runtime/debug"
 	"strings"
+	"syscall"
 	"time"
 	"unicode/utf8"
 
@@ -51,11 +53,37 @@ func (checkVerb) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	if err := tryOut(c); err != nil {
+		return err
+	}
 	for _, w := range c.Warnings() {
 		fmt.Fprintln(p.stdout, "warning:", w)
 	}
 	_, err = fmt.Fprintln(p.stdout, "the configuration is valid")
 	return err
+}
+
+// tryOut makes what a node makes of its configuration before it opens a port: what
+// fails here would fail at start.
+func tryOut(c *config.Config) error {
+	log := zap.NewNop()
+	url := c.Redis
+	var faults []error
+	if address, ok := c.Embedded(); ok {
+		faults = append(faults, pubsub.CheckEmbedded(address))
+		url = "redis://" + address
+	}
+	broker, err := pubsub.Open(brokerOptions(c, url, "check", log))
+	if err == nil {
+		err = broker.Close()
+	}
+	faults = append(faults, err)
+	tokens, err := newVerifier(c, log)
+	faults = append(faults, err)
+	_, err = policy(c, tokens)
+	faults = append(faults, err)
+	_, err = loopOptions(c, log)
+	return errors.Join(append(faults, err)...)
 }
 
 type docVerb struct{}
@@ -77,6 +105,7 @@ func (serveVerb) Run(p *program) error {
 	}
 	defer queue.Close()
 	tuneMemory(p.environ)
+	signal.Ignore(syscall.SIGPIPE) // who reads the log may go: clients stay
 	a, err := New(p.ctx, c, log)
 	if err != nil {
 		return err
@@ -117,23 +146,35 @@ func (s stringer) String() string {
 	return s.Addr.String()
 }
 
-// greet prints what a newcomer can do next.
+// greet prints what a newcomer can do next, in lines that can be pasted.
 func (a *App) greet(w io.Writer) {
 	port := a.Public().(*net.TCPAddr).Port
-	redis := ""
-	if a.embedded != nil {
+	cli, publish := "redis-cli", "bin/sluice publish"
+	defaults := config.Default()
+	switch {
+	case a.embedded != nil:
 		if _, p, err := net.SplitHostPort(a.embedded.Addr()); err == nil {
-			redis = " -p " + p
+			cli += " -p " + p
 		}
+		if url := "embedded://" + a.embedded.Addr(); url != defaults.Redis {
+			publish += " --redis " + url
+		}
+	default:
+		cli += " -u " + a.config.RedactedRedis()
+		publish += " --redis " + a.config.RedactedRedis()
+	}
+	if a.config.Prefix != defaults.Prefix {
+		publish += " --prefix " + a.config.Prefix
 	}
 	var b strings.Builder
+	b.WriteByte('\n')
 	if a.admin != nil {
-		fmt.Fprintf(&b, "\n  Console          http://%s/\n", a.Admin())
+		fmt.Fprintf(&b, "  Console          http://%s/\n", a.Admin())
 	}
 	fmt.Fprintf(&b, "  Clients connect  ws://localhost:%d/ws?channel=news\n", port)
-	fmt.Fprintf(&b, "  Services push    bin/sluice publish news '{\"hello\":\"browser\"}'\n")
-	fmt.Fprintf(&b, "                   redis-cli%s PUBLISH %snews '{\"hello\":\"browser\"}'\n", redis, a.config.Prefix)
-	fmt.Fprintf(&b, "  and hear         redis-cli%s XREAD COUNT 10 STREAMS %s%s 0\n\n", redis, a.config.Prefix, a.config.Inbox.Stream)
+	fmt.Fprintf(&b, "  Services push    %s news '{\"hello\":\"browser\"}'\n", publish)
+	fmt.Fprintf(&b, "                   %s PUBLISH %snews '{\"hello\":\"browser\"}'\n", cli, a.config.Prefix)
+	fmt.Fprintf(&b, "  and hear         %s XREAD COUNT 10 STREAMS %s%s 0\n\n", cli, a.config.Prefix, a.config.Inbox.Stream)
 	_, _ = io.WriteString(w, b.String()) // where standard output is closed nobody reads it
 }
 

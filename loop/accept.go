@@ -113,7 +113,7 @@ func (e *Engine) admit(conn *net.TCPConn) {
 	e.accepted.Add(1)
 	if e.total.Add(1) > int64(e.limit+e.reserve) {
 		e.left()
-		e.reactors[0].count.refused.Add(1)
+		e.dropped.Add(1)
 		_ = conn.SetLinger(0) // the peer is told by RST; it fails only where the peer is gone
 		_ = conn.Close()
 		e.log.Warn("connections dropped: this node has as many as it may", zap.Int("limit", e.limit))
@@ -169,7 +169,8 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 				c.state = greeting
 			}
 		}
-		if e.total.Load() > int64(e.limit) {
+		if e.served.Add(1) > int64(e.limit) {
+			e.served.Add(-1)
 			c.marks |= markRefused
 		}
 		before := r.count.opened.Load()
@@ -178,7 +179,7 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 			err = errors.New("the event loop could not watch the socket") // gnet reports success then
 		}
 		if err != nil {
-			e.left()
+			e.leave(c)
 			e.acceptErrors.Add(1)
 			e.log.Warn("cannot hand a connection to its reactor: it is dropped", zap.Error(err), zap.Int("reactor", r.index))
 		}

@@ -32,6 +32,8 @@ type Engine struct {
 	backlog      atomic.Int64 // bytes that wait for clients whose sockets are full
 	incomplete   atomic.Int64 // bytes of messages that are not complete
 	total        atomic.Int64 // sockets accepted and not yet closed
+	served       atomic.Int64 // of those, all that are not only there to be told 503
+	dropped      atomic.Int64 // sockets closed at once, because even of those there were too many
 	accepted     atomic.Int64
 	acceptErrors atomic.Int64
 	draining     atomic.Bool
@@ -189,6 +191,14 @@ func (e *Engine) now() time.Duration { return time.Since(e.began) }
 // left counts a socket out.
 func (e *Engine) left() { e.total.Add(-1) }
 
+// leave counts out a socket that had been enrolled.
+func (e *Engine) leave(c *Conn) {
+	if !c.marks.has(markRefused) {
+		e.served.Add(-1)
+	}
+	e.left()
+}
+
 // Reactors are the engine's reactors, for Post. The slice is not to be changed.
 func (e *Engine) Reactors() []*Reactor { return e.reactors }
 
@@ -197,7 +207,7 @@ func (e *Engine) Limit() int { return e.limit }
 
 // Stats sums the figures of all reactors.
 func (e *Engine) Stats() Stats {
-	s := Stats{Accepted: e.accepted.Load(), AcceptErrors: e.acceptErrors.Load(), Backlog: e.backlog.Load(), Incomplete: e.incomplete.Load()}
+	s := Stats{Accepted: e.accepted.Load(), AcceptErrors: e.acceptErrors.Load(), Backlog: e.backlog.Load(), Incomplete: e.incomplete.Load(), Dropped: e.dropped.Load()}
 	for _, r := range e.reactors {
 		s.add(&r.count)
 		s.Mailbox += int64(r.box.depth())

@@ -149,7 +149,7 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	if !ok {
 		return gnet.None
 	}
-	defer r.engine.left() // after the handler was told: Shutdown waits for that
+	defer r.engine.leave(c) // after the handler was told: Shutdown waits for that
 	c.state = dead
 	c.g = nil // from here on its fd may be another client's
 	c.dropQueue()

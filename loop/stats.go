@@ -36,6 +36,7 @@ type Stats struct {
 	Accepted       int64 // sockets accepted
 	AcceptErrors   int64 // accept failures (EMFILE and its kind)
 	Upgraded       int64 // handshakes answered 101
+	Dropped        int64 // sockets closed at once, because too many were being told 503
 	Refused        int64 // requests answered 503 because of the connection cap
 	Misproxied     int64 // connections dropped because of their PROXY header
 	Timeouts       int64 // handshakes and messages that did not finish in time

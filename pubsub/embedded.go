@@ -36,12 +36,8 @@ const ttlTick = 100 * time.Millisecond
 // StartEmbedded starts one on addr: host:port, where host is a loopback
 // address or localhost, and port 0 picks a free port.
 func StartEmbedded(addr string) (*Embedded, error) {
-	host, _, err := net.SplitHostPort(addr)
-	if err != nil {
-		return nil, fmt.Errorf("pubsub: the embedded broker's address %q is not host:port: %w", addr, err)
-	}
-	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
-		return nil, notLoopback(addr)
+	if err := CheckEmbedded(addr); err != nil {
+		return nil, err
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -62,6 +58,19 @@ func StartEmbedded(addr string) (*Embedded, error) {
 	e.owned.Go(e.accept)
 	e.owned.Go(e.tick)
 	return e, nil
+}
+
+// CheckEmbedded says what is wrong with an address for StartEmbedded, as far as that
+// can be said without opening it.
+func CheckEmbedded(addr string) error {
+	host, _, err := net.SplitHostPort(addr)
+	if err != nil {
+		return fmt.Errorf("pubsub: the embedded broker's address %q is not host:port: %w", addr, err)
+	}
+	if ip := net.ParseIP(host); host != "localhost" && (ip == nil || !ip.IsLoopback()) {
+		return notLoopback(addr)
+	}
+	return nil
 }
 
 func notLoopback(addr string) error {

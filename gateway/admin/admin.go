@@ -91,7 +91,7 @@ func pprofPage(h http.HandlerFunc) http.HandlerFunc {
 
 // refuseCmdline: the command line is where --redis redis://user:password@… stands.
 func refuseCmdline(w http.ResponseWriter, _ *http.Request) {
-	refuse(w, http.StatusForbidden, codePermissionDenied, "the command line is not shown, because it may hold the Redis password; /api/info has the settings")
+	refuse(w, http.StatusForbidden, codePermissionDenied, "the command line is not shown, because it may hold the Redis password")
 }
 
 func (o Options) serveMetrics(w http.ResponseWriter, r *http.Request) {

@@ -345,7 +345,7 @@ func TestServe(t *testing.T) {
 			defer stop()
 			ended := make(chan error, 1)
 			go func() {
-				ended <- Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handler(w, r, stop) }))
+				ended <- Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handler(w, r, stop) }), nil)
 			}()
 			client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
 			defer client.CloseIdleConnections()
@@ -376,7 +376,7 @@ func TestServeBrokenListener(t *testing.T) {
 	if err := ln.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := Serve(context.Background(), ln, New(Options{})); !errors.Is(err, net.ErrClosed) {
+	if err := Serve(context.Background(), ln, New(Options{}), nil); !errors.Is(err, net.ErrClosed) {
 		t.Errorf("%v, want %v", err, net.ErrClosed)
 	}
 }

@@ -126,7 +126,7 @@ func (n *fakeNode) serveAdmin(t *testing.T) string {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, ln, New(Options{Info: n.info, Publish: n.publish, Inbox: n.latest, CheckChannel: shortName}))
+		ended <- Serve(ctx, ln, New(Options{Info: n.info, Publish: n.publish, Inbox: n.latest, CheckChannel: shortName}), nil)
 	}()
 	t.Cleanup(func() {
 		stop()

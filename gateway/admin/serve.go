@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log"
 	"net"
 	"net/http"
 	"time"
@@ -24,16 +25,17 @@ const (
 	abortTime  = time.Second
 )
 
-// Serve answers on ln until ctx is done, then lets requests under way finish for
+// Serve answers on ln, and says what is wrong with connections to complaints, until ctx is done, then lets requests under way finish for
 // a bounded time (3 s at most) and returns nil. It owns ln and its goroutine: when
 // it returns, ln is closed and the goroutine has ended. An error means that the
 // listener broke, or that a request did not end in time and was cut off.
-func Serve(ctx context.Context, ln net.Listener, h http.Handler) error {
+func Serve(ctx context.Context, ln net.Listener, h http.Handler, complaints *log.Logger) error {
 	// Not ctx itself: a publish under way should not fail because of the shutdown.
 	requests, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
 	srv := &http.Server{
 		Handler:           h,
+		ErrorLog:          complaints,
 		ReadHeaderTimeout: headerTimeout,
 		ReadTimeout:       readTimeout,
 		WriteTimeout:      writeTimeout,

@@ -30,7 +30,7 @@ type Hub struct {
 	rules    func(channel string) Rules
 	reactors []Reactor
 	direct   string // the node's own channel
-	node     string
+	life     string // what its connections' names begin with
 
 	mu       sync.RWMutex
 	channels map[string]*Channel // guarded by mu
@@ -51,10 +51,11 @@ type Hub struct {
 	subscriptions atomic.Int64
 }
 
-// New makes the hub of the named node; rules says what holds for a channel.
-// Reactors are set with Attach before anything is delivered.
-func New(broker Broker, node string, rules func(channel string) Rules) *Hub {
-	return &Hub{broker: broker, rules: rules, node: node, direct: DirectChannel(node), channels: map[string]*Channel{}, epoch: 1}
+// New makes the hub of the named node; life names this life of it, from start to
+// end, and rules says what holds for a channel. Reactors are set with Attach before
+// anything is delivered.
+func New(broker Broker, node, life string, rules func(channel string) Rules) *Hub {
+	return &Hub{broker: broker, rules: rules, life: life, direct: DirectChannel(node), channels: map[string]*Channel{}, epoch: 1}
 }
 
 // Attach tells the hub its reactors, in the order of their index.
@@ -173,7 +174,7 @@ func (h *Hub) deliverDirect(channel, payload []byte) {
 	address, message, _ := bytes.Cut(payload, []byte(" "))
 	conn, call, _ := strings.Cut(string(address), ":")
 	h.directs.Add(1)
-	id, ok := ParseConn(h.node, conn)
+	id, ok := ParseConn(h.life, conn)
 	if !ok || id.Reactor() >= len(h.reactors) {
 		h.undeliverable.Add(1)
 		return

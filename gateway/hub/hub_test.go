@@ -59,7 +59,7 @@ type bench struct {
 
 func newBench() *bench {
 	b := &bench{wishes: wishes{}, told: map[*Member]int{}}
-	b.Hub = New(b.wishes, "n1", func(string) Rules { return Rules{} })
+	b.Hub = New(b.wishes, "n1", "n1", func(string) Rules { return Rules{} })
 	var reactors []Reactor
 	for i := range 2 {
 		box := &mailbox{}

@@ -3,8 +3,6 @@ package session
 import (
 	"errors"
 
-	"go.uber.org/zap"
-
 	"sluice/codec"
 	"sluice/loop"
 	"sluice/pubsub"
@@ -23,7 +21,6 @@ func (h *Handler) unstored(u unstored) {
 	if c == nil || !c.Open() {
 		return
 	}
-	h.node.Log.Warn("a client's message is not in the inbox: its connection is closed with 1013", zap.Error(u.err))
 	reason := "message not stored: send it again"
 	if errors.Is(u.err, pubsub.ErrInboxFull) {
 		reason = "message not stored: the inbox is full"

@@ -20,6 +20,7 @@ type Inbox interface {
 // the first request and not changed afterwards.
 type Node struct {
 	ID     string // this node's name
+	Life   string // and of this life of it: what its connections' names begin with
 	Hub    *hub.Hub
 	Inbox  Inbox
 	Policy Policy
@@ -35,31 +36,40 @@ type Node struct {
 // Counters are the node's figures of clients. Any goroutine may read them.
 type Counters struct {
 	Refused     [600]atomic.Int64 // requests by HTTP status
-	Closed      Closes            // WebSocket connections ended, by code
+	Closed      Closes            // WebSocket connections ended, by code and by who closed
 	InboxFailed atomic.Int64      // entries that the inbox did not take, or Redis did not
 }
 
-// Closes counts ended connections by the name of their close code.
+// Closes counts ended connections by the name of their close code and by who
+// closed.
 type Closes struct {
-	byCode [5000]atomic.Int64
+	local, peer [5000]atomic.Int64
 }
 
-func (c *Closes) add(code codec.StatusCode) {
-	if int(code) < len(c.byCode) {
-		c.byCode[code].Add(1)
+func (c *Closes) add(end loop.End) {
+	if int(end.Code) >= len(c.local) {
+		return
+	}
+	if end.Local {
+		c.local[end.Code].Add(1)
+	} else {
+		c.peer[end.Code].Add(1)
 	}
 }
 
-// Each calls f for every name that has been counted, with the sum of its codes.
-func (c *Closes) Each(f func(name string, n int64)) {
-	sums := map[string]int64{}
-	for code := range c.byCode {
-		if n := c.byCode[code].Load(); n > 0 {
-			sums[codec.StatusCode(code).String()] += n
+// Each calls f for every name that has been counted and who closed, "node" or
+// "client", with the sum of its codes.
+func (c *Closes) Each(f func(code, by string, n int64)) {
+	for by, counts := range map[string]*[5000]atomic.Int64{"node": &c.local, "client": &c.peer} {
+		sums := map[string]int64{}
+		for code := range counts {
+			if n := counts[code].Load(); n > 0 {
+				sums[codec.StatusCode(code).String()] += n
+			}
 		}
-	}
-	for name, n := range sums {
-		f(name, n)
+		for name, n := range sums {
+			f(name, by, n)
+		}
 	}
 }
 
@@ -74,13 +84,13 @@ func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 
 // ended counts and logs the end of a WebSocket connection.
 func (n *Node) ended(c *loop.Conn, end loop.End) {
-	n.Counters.Closed.add(end.Code)
+	n.Counters.Closed.add(end)
 	level, message := zap.DebugLevel, "connection ended"
 	if end.Local && end.Code != codec.StatusServiceRestart {
 		level, message = zap.InfoLevel, "closed: "+end.Reason // a constant text: it was our decision
 	}
 	if line := n.Log.Check(level, message); line != nil {
-		line.Write(zap.String("conn", hub.ConnName(n.ID, c.ID())), zap.Stringer("remote", c.Remote()),
+		line.Write(zap.String("conn", hub.ConnName(n.Life, c.ID())), zap.Stringer("remote", c.Remote()),
 			zap.Uint16("code", uint16(end.Code)), zap.String("reason", end.Reason))
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"go.uber.org/zap"
+
 	"sluice/codec"
 	"sluice/gateway/auth"
 	"sluice/gateway/hub"
@@ -186,12 +188,13 @@ func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 // once with what became of it, also when it is refused at once.
 func (s *plain) report(h *Handler, c *loop.Conn, e pubsub.Entry, done func(error)) {
 	s.sent++
-	e.Conn = hub.ConnName(h.node.ID, c.ID())
+	e.Conn = hub.ConnName(h.node.Life, c.ID())
 	e.ID = e.Conn + "." + strconv.FormatUint(uint64(s.sent), 36)
 	e.User, e.Reply, e.Node, e.Time = s.user(), h.node.Reply, h.node.ID, time.Now()
 	e.Done = func(err error) {
 		if err != nil {
 			h.node.Counters.InboxFailed.Add(1)
+			h.node.Log.Warn("an inbox entry is lost, or may be: "+e.Type, zap.Error(err))
 		}
 		if done != nil {
 			done(err)
