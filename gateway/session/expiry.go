@@ -13,16 +13,54 @@ import (
 // neither ends nor prolongs anything.
 type expiry struct {
 	began time.Time
+	open  func(loop.ConnID) bool  // whether the connection has not ended
 	done  int64                   // the last second that was looked at, since began
 	due   map[int64][]loop.ConnID // by the second after which the token is not valid
+	noted int                     // connections in due
+	most  int                     // of them, before those are looked for that have ended
 }
 
-func newExpiry() *expiry { return &expiry{began: time.Now(), due: map[int64][]loop.ConnID{}} }
+// newExpiry makes one that asks open which connections have not ended.
+func newExpiry(open func(loop.ConnID) bool) *expiry {
+	return &expiry{began: time.Now(), open: open, due: map[int64][]loop.ConnID{}, most: minNoted}
+}
+
+const (
+	minNoted = 1024                       // connections that are noted before any is forgotten
+	forever  = 100 * 365 * 24 * time.Hour // no node runs for longer; beyond, time.Duration would overflow
+)
 
 // add notes when a connection has to end.
 func (e *expiry) add(id loop.ConnID, expires time.Time) {
-	second := max(e.done+1, int64((time.Since(e.began)+time.Until(expires))/time.Second)+1)
+	left := time.Until(expires)
+	if left > forever {
+		return
+	}
+	if e.noted >= e.most {
+		e.forget()
+	}
+	second := max(e.done+1, int64((time.Since(e.began)+left)/time.Second)+1)
 	e.due[second] = append(e.due[second], id)
+	e.noted++
+}
+
+// forget drops the connections that have ended. Where tokens are valid for long
+// and clients come and go they would be many more than those that are open.
+func (e *expiry) forget() {
+	e.noted = 0
+	for second, ids := range e.due {
+		var open []loop.ConnID
+		for _, id := range ids {
+			if e.open(id) {
+				open = append(open, id)
+			}
+		}
+		if e.due[second] = open; len(open) == 0 {
+			delete(e.due, second)
+		}
+		e.noted += len(open)
+	}
+	e.most = max(minNoted, 2*e.noted)
 }
 
 // take returns the connections whose time has come.
@@ -32,6 +70,7 @@ func (e *expiry) take() (due []loop.ConnID) {
 		due = append(due, e.due[e.done]...)
 		delete(e.due, e.done)
 	}
+	e.noted -= len(due)
 	return due
 }
 

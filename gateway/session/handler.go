@@ -16,7 +16,7 @@ type Handler struct {
 
 // NewHandler makes the handler of a reactor.
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
-	h := &Handler{node: n, r: r, expiry: newExpiry()}
+	h := &Handler{node: n, r: r, expiry: newExpiry(func(id loop.ConnID) bool { return r.Conn(id) != nil })}
 	h.local = n.Hub.Local(r.Index(), h.subscribed)
 	return h
 }
