@@ -81,7 +81,7 @@ type Message struct {
 
 // Queue bounds what waits on its way to clients.
 type Queue struct {
-	Max          Size        `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before queue.policy decides; at least message.max"`
+	Max          Size        `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before queue.policy decides; a burst may be sixteen times as big if the client takes it within a second; at least message.max"`
 	Policy       QueuePolicy `yaml:"policy" oneof:"disconnect|drop|latest" help:"What becomes of a message when the client's queue is full: disconnect closes the connection with 1013, drop loses the message, latest keeps only the newest message of each channel; a namespace may say otherwise"`
 	Total        Size        `yaml:"total" range:"16KiB..1024GiB" help:"Bytes that may wait for all slow clients of this node together; beyond it the queue of each of them counts as full; at least queue.max"`
 	Mailbox      int         `yaml:"mailbox" range:"16..16777216" help:"Messages that may wait for one reactor"`

@@ -156,6 +156,9 @@ func (e *Engine) load(i int) int64 {
 // for the reactor each time, so a busy one is given connections no faster than
 // it can take them.
 func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
+	var spare spareFile
+	spare.hold()
+	defer spare.release()
 	for conn := range queue {
 		select {
 		case e.space <- struct{}{}:
@@ -174,7 +177,9 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 			c.marks |= markRefused
 		}
 		before := r.count.opened.Load()
+		spare.release()
 		_, err := r.client.EnrollContext(conn, c) // closes conn, having dup'ed its fd
+		spare.hold()
 		if err == nil && r.count.opened.Load() == before {
 			err = errors.New("the event loop could not watch the socket") // gnet reports success then
 		}
@@ -244,4 +249,25 @@ func (p *pacer) next(now time.Duration) time.Duration {
 	}
 	p.due = max(p.due, now-burst) + p.every
 	return p.due - now
+}
+
+// spareFile keeps a file descriptor for the moment in which an enrolment needs two
+// for one connection: who was accepted with the last one would be lost otherwise.
+type spareFile struct {
+	fd   int
+	held bool
+}
+
+func (s *spareFile) hold() {
+	if !s.held {
+		fd, err := unix.Open("/dev/null", unix.O_RDONLY|unix.O_CLOEXEC, 0)
+		s.fd, s.held = fd, err == nil // where there is none now, there may be one after the next enrolment
+	}
+}
+
+func (s *spareFile) release() {
+	if s.held {
+		_ = unix.Close(s.fd) // nothing was written
+		s.held = false
+	}
 }

@@ -69,7 +69,8 @@ func (c *Conn) linger() {
 
 // discard counts input that no longer means anything, and loses patience.
 func (c *Conn) discard(n int) {
-	if c.discarded += int32(min(n, maxDiscard)); c.discarded >= maxDiscard {
+	s := c.special()
+	if s.discarded += n; s.discarded >= maxDiscard {
 		c.abort()
 	}
 }

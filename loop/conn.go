@@ -25,7 +25,7 @@ type Conn struct {
 	marks marks
 	state state
 
-	discarded int32     // bytes thrown away while closing
+	over      uint32    // tick since which more than MaxQueue waits for it; 0: less does
 	seen      uint32    // tick of the last sign of life
 	begun     uint32    // tick in which the message began that is not complete yet; 0: none
 	held      uint32    // bytes of it, as counted in Engine.incomplete
@@ -46,6 +46,8 @@ type rare struct {
 	pong    pong                // the answer to the newest ping, where it has to wait
 	end     End                 // how the connection ends
 	ending  bool                // end is set
+
+	discarded int // bytes thrown away while closing
 }
 
 // special is c's rare state, made where it has none.

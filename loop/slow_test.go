@@ -220,3 +220,32 @@ func TestEchoWithoutReading(t *testing.T) {
 	go func() { c.send(strings.Repeat(text(strings.Repeat("x", 1000)), 20000)) }()
 	told.want(t, "1013 by us: "+errSlow.Reason)
 }
+
+// A burst that is bigger than the queue does not make a client slow that takes it
+// as fast as it can.
+func TestBurstBeyondTheQueue(t *testing.T) {
+	n := start(t, Options{MaxQueue: 64 << 10}, &script{})
+	c := dialOpen(t, n.addr, 0)
+	conn := n.only()
+	frame := codec.AppendFrame(nil, codec.OpBinary, make([]byte, 100<<10))
+	const burst = 8
+	n.on(func(*Reactor) {
+		for i := range burst {
+			if !conn.Send(frame) {
+				t.Errorf("message %d of a burst was refused", i)
+			}
+		}
+	})
+	for i := range burst {
+		if _, got, err := c.read(); err != nil || len(got) != 100<<10 {
+			t.Fatalf("message %d: %d bytes, %v", i, len(got), err)
+		}
+	}
+	until(t, "an empty queue", func() (empty bool) {
+		n.on(func(*Reactor) { empty = conn.first == nil && conn.over == 0 && conn.Open() })
+		return empty
+	})
+	if n.Stats().Overflows != 0 || n.Stats().Backlog != 0 {
+		t.Errorf("%d overflows, %d bytes of backlog", n.Stats().Overflows, n.Stats().Backlog)
+	}
+}

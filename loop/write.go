@@ -3,6 +3,7 @@ package loop
 import (
 	"bytes"
 	"errors"
+	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sys/unix"
@@ -202,9 +203,29 @@ func (c *Conn) room(n int) bool {
 	return false
 }
 
+// fits reports whether n more bytes may wait. A burst may be bigger than MaxQueue
+// without the client being slow: for burstTime it may be burstFactor times as big.
 func (c *Conn) fits(n int) bool {
-	return c.first == nil || (int(c.queued)+n+chunkCost <= c.r.opts.MaxQueue && c.r.engine.backlog.Load() <= int64(c.r.opts.MaxBacklog))
+	if c.first == nil {
+		return true
+	}
+	if c.r.engine.backlog.Load() > int64(c.r.opts.MaxBacklog) {
+		return false
+	}
+	size := int(c.queued) + n + chunkCost
+	if size <= c.r.opts.MaxQueue {
+		return true
+	}
+	if c.over == 0 {
+		c.over = max(1, c.r.wheel.now)
+	}
+	return size <= min(burstFactor*c.r.opts.MaxQueue, maxQueue) && c.r.wheel.now-c.over < ticks(burstTime)
 }
+
+const (
+	burstTime   = time.Second
+	burstFactor = 16
+)
 
 // overflow ends a connection that reads too slowly. Its queue is dropped, but
 // for the rest of a frame that is partly sent, and the reason put in its place.
@@ -318,6 +339,9 @@ func (c *Conn) gather() []byte {
 // sent takes n bytes from the front of the queue.
 func (c *Conn) sent(n int) {
 	c.queued -= int32(n)
+	if int(c.queued) <= c.r.opts.MaxQueue {
+		c.over = 0
+	}
 	for c.first != nil && n >= len(c.first) {
 		n -= len(c.first)
 		c.queued -= chunkCost
