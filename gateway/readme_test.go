@@ -179,6 +179,8 @@ func TestReadmeNamesWhatIsThere(t *testing.T) {
 		}
 	}
 	_, help, _ := verb(t, "", "--help")
+	_, makeHelp, _ := verb(t, "", "token", "make", "--help")
+	help += makeHelp
 	_, doc, _ := verb(t, "", "config", "doc")
 	for _, flag := range regexp.MustCompile("(--[a-z][a-z-]+)").FindAllString(readme(t), -1) {
 		if generator := []string{"--burst", "--pid"}; strings.Contains(fmt.Sprint(generator), flag) {

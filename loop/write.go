@@ -219,7 +219,7 @@ func (c *Conn) fits(n int) bool {
 	if c.over == 0 {
 		c.over = max(1, c.r.wheel.now)
 	}
-	return size <= min(burstFactor*c.r.opts.MaxQueue, maxQueue) && c.r.wheel.now-c.over < ticks(burstTime)
+	return size <= min(burstFactor*c.r.opts.MaxQueue, maxQueue) && int32(c.r.wheel.now-c.over) < int32(ticks(burstTime))
 }
 
 const (
