@@ -25,20 +25,38 @@ type Channel struct {
 
 	members   int    // over all reactors; guarded by Hub.mu
 	confirmed uint64 // the Hub.epoch in which Redis confirmed it; 0: not yet; guarded by Hub.mu
-	seats     []seat // one for each reactor; guarded by Hub.mu
-
-	local []local // one for each reactor, owned by it
+	seats     []seat // of the reactors that have members, in no order: most channels have few; guarded by Hub.mu
 }
 
 // seat is what the Hub knows of one reactor's members.
 type seat struct {
+	reactor   int32
 	members   int32
 	deflating int32 // of members, those who take deflated frames
 	waiting   bool  // some of them have not been told that Redis confirmed
 }
 
-// local is a reactor's own part of a channel.
-type local struct{ members [forms][]place }
+// seat is the reactor's, made where it has none.
+func (c *Channel) seat(reactor int) *seat {
+	for i := range c.seats {
+		if c.seats[i].reactor == int32(reactor) {
+			return &c.seats[i]
+		}
+	}
+	c.seats = append(c.seats, seat{reactor: int32(reactor)})
+	return &c.seats[len(c.seats)-1]
+}
+
+// part is a reactor's own part of a channel: its members, by the form they take.
+type part [forms][]place
+
+// size is how many members there are.
+func (p *part) size() (n int) {
+	for f := range forms {
+		n += len(p[f])
+	}
+	return n
+}
 
 // form is one of the ways in which a message is encoded.
 type form uint8
@@ -60,7 +78,7 @@ type place struct {
 type Member struct {
 	channel *Channel
 	late    *late // where the policy is Latest and the socket full: the message that waits
-	index   int32 // in local.members of its form
+	index   int32 // in the part, among those of its form
 	form    form
 	ready   bool // Redis has confirmed the channel
 }

@@ -112,9 +112,7 @@ func (h *Hub) Deliver(channel, payload []byte) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for i := range c.seats {
-		if c.seats[i].members > 0 {
-			h.offer(i, p, len(p.frame)+len(p.deflated))
-		}
+		h.offer(int(c.seats[i].reactor), p, len(p.frame)+len(p.deflated))
 	}
 }
 
@@ -201,7 +199,7 @@ func (h *Hub) Subscribed(channel string) {
 	for i := range c.seats {
 		if c.seats[i].waiting {
 			c.seats[i].waiting = false
-			h.reactors[i].Post(confirmed{c})
+			h.reactors[c.seats[i].reactor].Post(confirmed{c})
 		}
 	}
 }
@@ -214,7 +212,7 @@ func (h *Hub) holds(c *Channel, reactor int) bool {
 	if c.confirmed == h.epoch {
 		return true
 	}
-	c.seats[reactor].waiting = true
+	c.seat(reactor).waiting = true
 	return false
 }
 
@@ -238,13 +236,12 @@ func (h *Hub) join(name string, reactor int, f form) (c *Channel, ready bool) {
 	c = h.channels[name]
 	if c == nil {
 		name = strings.Clone(name) // not to keep the request it was cut from
-		n := len(h.reactors)
-		c = &Channel{name: name, rules: h.rules(name), seats: make([]seat, n), local: make([]local, n)}
+		c = &Channel{name: name, rules: h.rules(name)}
 		h.channels[name] = c
 		h.broker.Subscribe(name)
 	}
 	c.members++
-	s := &c.seats[reactor]
+	s := c.seat(reactor)
 	s.members++
 	if f == deflated {
 		s.deflating++
@@ -262,9 +259,14 @@ func (h *Hub) leave(c *Channel, reactor int, f form) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.members--
-	c.seats[reactor].members--
+	s := c.seat(reactor)
+	s.members--
 	if f == deflated {
-		c.seats[reactor].deflating--
+		s.deflating--
+	}
+	if s.members == 0 {
+		*s = c.seats[len(c.seats)-1]
+		c.seats = c.seats[:len(c.seats)-1]
 	}
 	if c.members == 0 {
 		delete(h.channels, c.name)

@@ -7,6 +7,7 @@ type Local struct {
 	hub       *Hub
 	reactor   int
 	confirmed func(*loop.Conn, *Member)
+	parts     map[*Channel]*part
 
 	queue  []*publication // this turn's messages, in the order of Redis
 	fanned int            // of queue
@@ -15,7 +16,7 @@ type Local struct {
 // Local makes the half for one reactor. It calls confirmed, on that reactor, for
 // each member whose channel Redis has confirmed after Join.
 func (h *Hub) Local(reactor int, confirmed func(*loop.Conn, *Member)) *Local {
-	return &Local{hub: h, reactor: reactor, confirmed: confirmed}
+	return &Local{hub: h, reactor: reactor, confirmed: confirmed, parts: map[*Channel]*part{}}
 }
 
 // Join makes m a member of the named channel on behalf of c, which takes deflated
@@ -27,7 +28,12 @@ func (l *Local) Join(c *loop.Conn, m *Member, name string, deflates bool) {
 		f = deflated
 	}
 	channel, ready := l.hub.join(name, l.reactor, f)
-	places := &channel.local[l.reactor].members[f]
+	p := l.parts[channel]
+	if p == nil {
+		p = new(part)
+		l.parts[channel] = p
+	}
+	places := &p[f]
 	*m = Member{channel: channel, index: int32(len(*places)), form: f, ready: ready}
 	*places = append(*places, place{c, m})
 }
@@ -38,7 +44,8 @@ func (l *Local) Leave(m *Member) {
 	if channel == nil {
 		return
 	}
-	places := &channel.local[l.reactor].members[f]
+	p := l.parts[channel]
+	places := &p[f]
 	last := len(*places) - 1
 	moved := (*places)[last]
 	(*places)[m.index] = moved
@@ -46,6 +53,9 @@ func (l *Local) Leave(m *Member) {
 	(*places)[last] = place{}
 	*places = (*places)[:last]
 	*m = Member{}
+	if p.size() == 0 {
+		delete(l.parts, channel)
+	}
 	l.hub.leave(channel, l.reactor, f)
 }
 
@@ -78,10 +88,12 @@ func (l *Local) Fan() (more bool) {
 	}
 	rest := l.queue[l.fanned:]
 	n, size := run(rest)
-	l.fanned += n // first, so that what panics is not met again
-	for f := range forms {
-		if members := rest[0].channel.local[l.reactor].members[f]; len(members) > 0 {
-			l.fan(rest[:n], f, size, members)
+	l.fanned += n                                // first, so that what panics is not met again
+	if p := l.parts[rest[0].channel]; p != nil { // else all have left meanwhile
+		for f := range forms {
+			if len(p[f]) > 0 {
+				l.fan(rest[:n], f, size, p[f])
+			}
 		}
 	}
 	return true
@@ -167,21 +179,19 @@ func join(messages []*publication, f form, size int) []byte {
 // backwards: telling one may end its connection, which takes it from the list
 // and puts the last, who has been told, in its place.
 func (l *Local) confirm(channel *Channel) {
-	if !l.hub.holds(channel, l.reactor) {
+	p := l.parts[channel]
+	if p == nil || !l.hub.holds(channel, l.reactor) {
 		return
 	}
 	for f := range forms {
-		places := &channel.local[l.reactor].members[f]
-		for i := len(*places) - 1; i >= 0; i-- {
-			if i >= len(*places) {
+		for i := len(p[f]) - 1; i >= 0; i-- {
+			if i >= len(p[f]) {
 				continue
 			}
-			p := (*places)[i]
-			if p.member.ready {
-				continue
+			if at := p[f][i]; !at.member.ready {
+				at.member.ready = true
+				l.confirmed(at.conn, at.member)
 			}
-			p.member.ready = true
-			l.confirmed(p.conn, p.member)
 		}
 	}
 }
