@@ -4,10 +4,14 @@
 // together, starts them, and ends them in order.
 //
 //	config ─▶ App ─┬─ loop.Engine      the public port, one session.Handler per reactor
+//	               ├─ auth.Verifier    whose token is that; asked by sessions
 //	               ├─ pubsub.Redis     messages from Redis, into hub.Hub
 //	               ├─ pubsub.Inbox     what clients say, into a Redis stream
 //	               ├─ pubsub.Embedded  where no Redis is configured
 //	               └─ admin            metrics, health, console
+//
+// Where a client really is, package peer finds out; wire.go is the one place where
+// the configuration becomes the options of all these.
 //
 // A message's way down:
 //

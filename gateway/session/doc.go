@@ -11,6 +11,10 @@
 //	/ws?channel=…   plain: payloads verbatim, what the client sends goes to the inbox
 //	/echo           what arrives goes back
 //
+// Who may connect and to what is in Policy: policy.go has the Origin and the
+// subprotocol, guest.go the token and the limits by address and user, access.go
+// the namespaces.
+//
 // Everything shared by the reactors is in Node and does not change, or counts
 // with atomics.
 package session
