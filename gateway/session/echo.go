@@ -1,8 +1,6 @@
 package session
 
 import (
-	"net/url"
-
 	"sluice/codec"
 	"sluice/gateway/hub"
 	"sluice/loop"
@@ -12,26 +10,17 @@ import (
 type echo struct{ guest }
 
 func (h *Handler) openEcho(c *loop.Conn, r *codec.Request) {
-	p := &h.node.Policy
-	if !p.Echo {
+	if !h.node.Policy.Echo {
 		c.Refuse(errNotFound)
 		return
 	}
-	query, err := url.ParseQuery(r.RawQuery)
-	if err != nil {
-		c.Refuse(errQuery)
+	a, ok := h.admit(c, r)
+	if !ok {
 		return
 	}
-	u, g, refusal := h.admit(c, r, query)
-	if refusal != nil {
-		c.Refuse(refusal)
-		return
-	}
-	c.Session = &echo{g}
-	c.Upgrade(u, p.protocol(u.Protocols), p.extensions(u.Extensions, r))
-	if g.who != nil && !g.who.Expires.IsZero() {
-		h.expiry.add(c.ID(), g.who.Expires)
-	}
+	c.Session = &echo{a.guest}
+	c.Upgrade(a.upgrade, a.protocol, a.extensions)
+	h.watchExpiry(c, &a.guest)
 }
 
 func (*echo) message(_ *Handler, c *loop.Conn, op codec.Opcode, payload []byte) {

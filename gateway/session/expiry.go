@@ -74,6 +74,13 @@ func (e *expiry) take() (due []loop.ConnID) {
 	return due
 }
 
+// watchExpiry sees to it that a connection ends when its guest's token has expired.
+func (h *Handler) watchExpiry(c *loop.Conn, g *guest) {
+	if g.who != nil && !g.who.Expires.IsZero() {
+		h.expiry.add(c.ID(), g.who.Expires)
+	}
+}
+
 // OnTick implements loop.Handler.
 func (h *Handler) OnTick() {
 	for _, id := range h.expiry.take() {

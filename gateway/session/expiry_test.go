@@ -78,7 +78,7 @@ func TestExpiryForgets(t *testing.T) {
 	expires := time.Now().Add(24 * time.Hour)
 	for id := loop.ConnID(0); id < 100_000; id++ {
 		open[id] = true
-		e.add(id, expires.Add(time.Duration(id%100)*time.Second))
+		e.add(id, expires.Add(time.Duration(id/100)*time.Second))
 		if id >= 500 && id%1000 != 0 {
 			delete(open, id-500) // at most 500 and a few are open
 		}

@@ -25,24 +25,45 @@ func (g *guest) user() string {
 	return g.who.User
 }
 
+// arrival is a guest at the door, and what was agreed on with it.
+type arrival struct {
+	guest
+	query      url.Values
+	upgrade    codec.Upgrade
+	protocol   string
+	extensions string
+}
+
 // admit makes the checks that all dialects have in common, in the order of their
-// cost. Who passes is counted.
-func (h *Handler) admit(c *loop.Conn, r *codec.Request, query url.Values) (u codec.Upgrade, g guest, refusal *codec.HTTPError) {
-	u, err := r.Upgrade()
-	if err != nil {
-		return u, g, asRefusal(err)
+// cost. Who passes is counted; who does not has been refused.
+func (h *Handler) admit(c *loop.Conn, r *codec.Request) (a arrival, ok bool) {
+	refusal := h.check(c, r, &a)
+	if refusal == nil {
+		refusal = h.node.welcome(c, &a.guest)
+	}
+	if refusal != nil {
+		c.Refuse(refusal)
+	}
+	return a, refusal == nil
+}
+
+func (h *Handler) check(c *loop.Conn, r *codec.Request, a *arrival) *codec.HTTPError {
+	var err error
+	if a.upgrade, err = r.Upgrade(); err != nil {
+		return asRefusal(err)
+	}
+	if a.query, err = url.ParseQuery(r.RawQuery); err != nil {
+		return errQuery
 	}
 	p := &h.node.Policy
 	c.SetRemote(peer.ClientAddr(c.Remote().Addr(), p.Trust, p.Header, r.Values(string(p.Header))))
-	who, source, refusal := p.identify(r, u, query)
+	who, source, refusal := p.identify(r, a.upgrade, a.query)
 	if refusal != nil {
-		return u, g, refusal
+		return refusal
 	}
-	g.who = who
-	if refusal := p.checkOrigin(u.Origin, source.Ambient()); refusal != nil {
-		return u, g, refusal
-	}
-	return u, g, h.node.welcome(c, &g)
+	a.who = who
+	a.protocol, a.extensions = p.protocol(a.upgrade.Protocols), p.extensions(a.upgrade.Extensions, r)
+	return p.checkOrigin(a.upgrade.Origin, source.Ambient())
 }
 
 // identify finds out who asks. nil is an anonymous client that may be one.

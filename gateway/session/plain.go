@@ -2,7 +2,6 @@ package session
 
 import (
 	"iter"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -45,20 +44,13 @@ type offer struct {
 }
 
 func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
-	query, err := url.ParseQuery(r.RawQuery)
-	if err != nil {
-		c.Refuse(errQuery)
+	a, ok := h.admit(c, r)
+	if !ok {
 		return
 	}
-	u, g, refusal := h.admit(c, r, query)
-	if refusal != nil {
-		c.Refuse(refusal)
-		return
-	}
-	p := &h.node.Policy
-	s := &plain{guest: g, offer: &offer{upgrade: u, protocol: p.protocol(u.Protocols), extensions: p.extensions(u.Extensions, r)}}
+	s := &plain{guest: a.guest, offer: &offer{upgrade: a.upgrade, protocol: a.protocol, extensions: a.extensions}}
 	c.Session = s // from here on its end is counted
-	channels, refusal := p.channels(g.who, query["channel"])
+	channels, refusal := h.node.Policy.channels(a.who, a.query["channel"])
 	if refusal != nil {
 		c.Refuse(refusal)
 		return
@@ -150,9 +142,7 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 		return // the client has been refused meanwhile
 	}
 	s.opened = true
-	if s.who != nil && !s.who.Expires.IsZero() {
-		h.expiry.add(c.ID(), s.who.Expires)
-	}
+	h.watchExpiry(c, &s.guest)
 	s.report(h, c, pubsub.Entry{Type: "connect", Channel: s.channels(nil)}, nil)
 }
 
