@@ -1,0 +1,5 @@
+//go:build !invariants
+
+package hostile
+
+var tagFlags []string

@@ -1,0 +1,7 @@
+//go:build !race
+
+package hostile
+
+var buildFlags = tagFlags
+
+const memoryFactor = 1

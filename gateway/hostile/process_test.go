@@ -1,0 +1,242 @@
+package hostile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// TestFilesRunOut: a node that can open no more files says so, serves whom it
+// has, and goes on when there are files again.
+func TestFilesRunOut(t *testing.T) {
+	n := start(t, steady...)
+	o, err := Watch(t.Context(), n, reactors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	var was unix.Rlimit
+	if err := unix.Prlimit(n.PID(), unix.RLIMIT_NOFILE, nil, &was); err != nil {
+		t.Fatal(err)
+	}
+	few := unix.Rlimit{Cur: uint64(o.descriptors) + 20, Max: was.Max}
+	if err := unix.Prlimit(n.PID(), unix.RLIMIT_NOFILE, &few, nil); err != nil {
+		t.Fatal(err)
+	}
+	var crowd []*Peer
+	for range 200 {
+		p, err := Dial(t.Context(), n.Public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		crowd = append(crowd, p)
+	}
+	err = Eventually(t.Context(), func() error {
+		if !slices.ContainsFunc(n.Log(), func(l LogLine) bool { return l.Message == "cannot accept connections for the moment, trying on" }) {
+			return errors.New("the log does not tell")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	if _, err := o.Beat(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, p := range crowd {
+		p.Close()
+	}
+	if err := unix.Prlimit(n.PID(), unix.RLIMIT_NOFILE, &was, nil); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := NewCanary(t.Context(), n); err != nil {
+		t.Error(err)
+	} else {
+		c.Close()
+	}
+	if now, err := n.Figures(); err != nil || now["sluice_accept_errors_total"] == 0 {
+		t.Errorf("failed accepts were counted %v times, %v", now["sluice_accept_errors_total"], err)
+	}
+	if err := o.Leftovers(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestFewFiles: a node that was started with few files answers 503 to whom it
+// has no room for.
+func TestFewFiles(t *testing.T) {
+	n, err := StartCommand(t.Context(), exec.Command("bash", "-c", `ulimit -n 256; exec "$0" "$@"`, program,
+		"--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--reactors", fmt.Sprint(reactors)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := n.Stop(context.Background()); err != nil {
+			t.Errorf("%v\n%s", err, n.LogText())
+		}
+	}()
+	o, err := Watch(t.Context(), n, reactors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	var full, served, dropped atomic.Int64
+	var all sync.WaitGroup
+	leave := make(chan struct{})
+	for range 600 {
+		all.Go(func() {
+			p, err := Dial(t.Context(), n.Public)
+			if isGone(err) {
+				dropped.Add(1)
+				return
+			}
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			defer p.Close()
+			_, _ = io.WriteString(p, Request("/echo")) // it may have been dropped
+			switch status, _, err := p.ReadResponse(); {
+			case status == 101:
+				served.Add(1)
+				<-leave
+			case status == 503:
+				full.Add(1)
+			case isGone(err):
+				dropped.Add(1)
+			default:
+				t.Errorf("answered %d, %v", status, err)
+			}
+		})
+	}
+	err = Eventually(t.Context(), func() error {
+		if got := full.Load() + served.Load() + dropped.Load(); got != 600 {
+			return fmt.Errorf("%d of 600 have been answered", got)
+		}
+		return nil
+	})
+	close(leave)
+	all.Wait()
+	if err != nil {
+		t.Error(err)
+	}
+	if served.Load() == 0 || full.Load() == 0 {
+		t.Errorf("%d served, %d answered 503, %d dropped", served.Load(), full.Load(), dropped.Load())
+	}
+	if _, err := o.Beat(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if err := o.Leftovers(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestSecondSignal: the first SIGTERM waits for clients that do not answer their
+// close frame, the second does not.
+func TestSecondSignal(t *testing.T) {
+	n, err := Start(t.Context(), program, "--shutdown-timeout", "1m", "--close-timeout", "1m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := Open(t.Context(), n, "/ws?channel=news")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.Close()
+	if err := n.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if op, payload, err := p.ReadFrame(); err != nil || describe(op, payload) != "close 1012" {
+		t.Errorf("got %s, %v", describe(op, payload), err)
+	}
+	if err := n.Alive(); err != nil {
+		t.Errorf("it did not wait: %v", err)
+	}
+	if err := n.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	var exit *exec.ExitError
+	if err := n.Wait(t.Context()); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
+		t.Errorf("ended with %v, want SIGTERM", err)
+	}
+}
+
+// TestStopped: a node that stood still for a while goes on where it was.
+func TestStopped(t *testing.T) {
+	n := start(t, steady...)
+	o, err := Watch(t.Context(), n, reactors)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer o.Close()
+	if err := n.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	var crowd []*Peer
+	for range 50 { // the kernel takes their connections meanwhile
+		p, err := Dial(t.Context(), n.Public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+		if _, err := io.WriteString(p, Request("/echo")); err != nil {
+			t.Fatal(err)
+		}
+		crowd = append(crowd, p)
+	}
+	if err := n.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range crowd {
+		if status, body, err := p.ReadResponse(); status != 101 {
+			t.Errorf("answered %d %q, %v", status, body, err)
+		}
+	}
+	if _, err := o.Beat(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestThunderingHerd: all clients of a node that was killed come at once to the
+// one that takes its place, and all of them are served.
+func TestThunderingHerd(t *testing.T) {
+	const herd = 500
+	first := start(t, steady...)
+	come := func(n *Node) {
+		var all sync.WaitGroup
+		var subscribed sync.WaitGroup
+		subscribed.Add(herd)
+		for range herd {
+			all.Go(func() {
+				p, err := Open(t.Context(), n, "/ws?channel=news")
+				subscribed.Done()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				defer p.Close()
+				if op, payload, err := p.ReadFrame(); describe(op, payload) != "text hello" {
+					t.Errorf("got %s, %v", describe(op, payload), err)
+				}
+			})
+		}
+		subscribed.Wait()
+		if err := n.Publish(t.Context(), "news", "hello"); err != nil {
+			t.Error(err)
+		}
+		all.Wait()
+	}
+	come(first)
+	second := start(t, append(slices.Clone(steady), "--listen", "127.0.0.1:0")...)
+	come(second)
+}
