@@ -2,4 +2,5 @@
 
 package hostile
 
-var tagFlags = []string{"-tags", "invariants"}
+// buildFlags are what the node is built with: it checks what these tests check.
+var buildFlags = []string{"-tags", "invariants"}

@@ -2,4 +2,4 @@
 
 package hostile
 
-var tagFlags []string
+var buildFlags []string

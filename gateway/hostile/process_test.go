@@ -18,6 +18,7 @@ import (
 // TestFilesRunOut: a node that can open no more files says so, serves whom it
 // has, and goes on when there are files again.
 func TestFilesRunOut(t *testing.T) {
+	t.Parallel()
 	n := start(t, steady...)
 	o, err := Watch(t.Context(), n, reactors)
 	if err != nil {
@@ -75,6 +76,7 @@ func TestFilesRunOut(t *testing.T) {
 // TestFewFiles: a node that was started with few files answers 503 to whom it
 // has no room for.
 func TestFewFiles(t *testing.T) {
+	t.Parallel()
 	n, err := StartCommand(t.Context(), exec.Command("bash", "-c", `ulimit -n 256; exec "$0" "$@"`, program,
 		"--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--reactors", fmt.Sprint(reactors)))
 	if err != nil {
@@ -144,6 +146,7 @@ func TestFewFiles(t *testing.T) {
 // TestSecondSignal: the first SIGTERM waits for clients that do not answer their
 // close frame, the second does not.
 func TestSecondSignal(t *testing.T) {
+	t.Parallel()
 	n, err := Start(t.Context(), program, "--shutdown-timeout", "1m", "--close-timeout", "1m")
 	if err != nil {
 		t.Fatal(err)
@@ -173,6 +176,7 @@ func TestSecondSignal(t *testing.T) {
 
 // TestStopped: a node that stood still for a while goes on where it was.
 func TestStopped(t *testing.T) {
+	t.Parallel()
 	n := start(t, steady...)
 	o, err := Watch(t.Context(), n, reactors)
 	if err != nil {
@@ -210,6 +214,7 @@ func TestStopped(t *testing.T) {
 // TestThunderingHerd: all clients of a node that was killed come at once to the
 // one that takes its place, and all of them are served.
 func TestThunderingHerd(t *testing.T) {
+	t.Parallel()
 	const herd = 500
 	first := start(t, steady...)
 	come := func(n *Node) {

@@ -12,10 +12,9 @@ import (
 )
 
 // Impatient are the settings that Slow is written for: what takes long takes
-// half a second, and the queue of a slow client is small.
+// half a second, and an answer to a ping a second.
 var Impatient = []string{
-	"--handshake-timeout", "500ms", "--message-timeout", "500ms", "--ping-interval", "600ms", "--ping-timeout", "400ms", "--close-timeout", "500ms",
-	"--queue-max", "128KiB",
+	"--handshake-timeout", "500ms", "--message-timeout", "500ms", "--ping-interval", "2s", "--ping-timeout", "1s", "--close-timeout", "500ms",
 }
 
 // Slow are clients that are slow or silent, on a node that is Impatient.

@@ -1,7 +1,0 @@
-//go:build !race
-
-package hostile
-
-var buildFlags = tagFlags
-
-const memoryFactor = 1
