@@ -155,10 +155,11 @@ func TestRefusedClientsAreNotReported(t *testing.T) {
 	server.Restart()
 	n.ready()
 	eventually(t, "its channel is subscribed", func() error {
-		if numbers, err := n.redis.PubSubNumSub(t.Context(), "sluice:late").Result(); err != nil || numbers["sluice:late"] != 1 {
-			return fmt.Errorf("%v, %v", numbers, err)
+		numbers, err := n.redis.PubSubNumSub(t.Context(), "sluice:late").Result()
+		if err == nil && numbers["sluice:late"] != 1 {
+			err = fmt.Errorf("subscriptions are %v", numbers)
 		}
-		return nil
+		return err
 	})
 	_ = raw.Close()
 	eventually(t, "it is gone", func() error {
