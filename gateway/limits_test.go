@@ -317,8 +317,10 @@ func TestClientsThatSendTooMuch(t *testing.T) {
 		{"as many as one may at once", []string{"--message-rate", "1", "--message-burst", "50"}, text("x", 50), ""},
 		{"bytes", []string{"--message-bytes-rate", "100B", "--message-bytes-burst", "2KiB", "--message-max", "1KiB"}, text(strings.Repeat("x", 1000), 10), "too many bytes"},
 		{"bytes in frames of next to none", []string{"--message-bytes-rate", "100B", "--message-bytes-burst", "1KiB", "--message-max", "1KiB", "--message-rate", "0"}, text("", 400), "too many bytes"},
+		{"as many bytes as one may at once", []string{"--message-bytes-rate", "100B", "--message-bytes-burst", "11KiB", "--message-max", "1KiB"}, text(strings.Repeat("x", 1000), 10), ""},
 		{"pings", []string{"--message-control-rate", "1"}, control(websocket.PingMessage), "too many pings or pongs"},
 		{"pongs", []string{"--message-control-rate", "1"}, control(websocket.PongMessage), "too many pings or pongs"},
+		{"as many pings as one may at once", []string{"--message-control-rate", "30"}, control(websocket.PingMessage), ""},
 		{"no limits", []string{"--message-rate", "0", "--message-bytes-rate", "0B", "--message-control-rate", "0"}, func(c *client) {
 			text(strings.Repeat("x", 1000), 400)(c)
 			control(websocket.PingMessage)(c)
