@@ -25,7 +25,7 @@ type Config struct {
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
 
 	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, pages of any loopback origin, and serves /echo"`
-	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token; a token that one shows must be valid all the same"`
+	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token; a token that one shows must be valid all the same where keys are configured"`
 	Echo      bool `yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
 
 	Origins   []string `yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it; empty lets any page in, or with dev only those of this machine"`

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -140,7 +141,7 @@ func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
 		Origins:     c.Origins,
 		Protocols:   c.Protocols,
 		MaxChannels: c.Connections.Channels,
-		Deflate:     c.Deflate.Enabled,
+		Deflate:     c.Deflate.Enabled || slices.ContainsFunc(c.Namespaces, func(n config.Namespace) bool { return n.Deflate != nil && *n.Deflate }),
 	}
 	if tokens != nil {
 		p.Tokens = tokens

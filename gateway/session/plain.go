@@ -84,7 +84,7 @@ func (p *Policy) channels(who *auth.Identity, asked []string) ([]string, *codec.
 		if len(channels) == p.MaxChannels {
 			return nil, errManyChan
 		}
-		if i < len(asked) && !p.maySubscribe(who, name) {
+		if i < len(asked) && !slices.Contains(given, name) && !p.maySubscribe(who, name) {
 			if strings.HasPrefix(name, "#") {
 				return nil, errUserPrefix
 			}

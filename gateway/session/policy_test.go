@@ -174,3 +174,17 @@ func TestExtensions(t *testing.T) {
 		})
 	}
 }
+
+// A channel that the token gives may be asked for by name as well.
+func TestGivenChannelsMayBeAskedFor(t *testing.T) {
+	p := Policy{MaxChannels: 10, Namespace: func(string) config.Namespace {
+		return config.Namespace{Subscribe: config.AccessNobody, Publish: config.AccessNobody}
+	}}
+	who := &auth.Identity{User: "42", Channels: []string{"orders"}}
+	if got, refusal := p.channels(who, []string{"orders"}); refusal != nil || len(got) != 1 {
+		t.Errorf("got %q, %v", got, refusal)
+	}
+	if _, refusal := p.channels(who, []string{"other"}); refusal != errNotAllowed {
+		t.Errorf("another channel: %v", refusal)
+	}
+}
