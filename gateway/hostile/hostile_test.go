@@ -7,6 +7,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 )
@@ -115,4 +116,12 @@ func TestProxied(t *testing.T) {
 	n := start(t, append([]string{"--proxy-protocol", "any", "--proxy-from", "127.0.0.0/8"}, steady...)...)
 	n.Preamble = "PROXY TCP4 192.0.2.1 192.0.2.2 1111 80\r\n"
 	judge(t, n, Proxied())
+}
+
+func TestSoak(t *testing.T) {
+	t.Parallel()
+	n := start(t, SoakFlags...)
+	if err := Soak(t.Context(), n, reactors, SoakOptions{For: 2 * time.Second, Clients: 50, Rate: 20, Seed: 1, Out: t.Output()}); err != nil {
+		t.Error(err)
+	}
 }
