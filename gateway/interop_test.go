@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -227,7 +228,7 @@ func dialCoder(ctx context.Context, url string, deflate bool) (foreignClient, er
 	if deflate {
 		o.CompressionMode = coder.CompressionContextTakeover // the node agrees to none
 	}
-	c, _, err := coder.Dial(ctx, url, o) //nolint:bodyclose // the library closes it
+	c, _, err := coder.Dial(ctx, url, o)
 	if err != nil {
 		return nil, err
 	}
@@ -300,7 +301,7 @@ func (c gobwasClient) ping(payload string) error {
 	if err := wsutil.WriteClientMessage(c, ws.OpPing, []byte(payload)); err != nil {
 		return err
 	}
-	f, err := ws.ReadFrame(c)
+	f, err := c.frame()
 	if err == nil && (f.Header.OpCode != ws.OpPong || string(f.Payload) != payload) {
 		err = fmt.Errorf("the pong was %v %q", f.Header.OpCode, f.Payload)
 	}
@@ -311,12 +312,25 @@ func (c gobwasClient) close(code int, reason string) (int, error) {
 	if err := wsutil.WriteClientMessage(c, ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason)); err != nil {
 		return 0, err
 	}
-	f, err := ws.ReadFrame(c)
+	f, err := c.frame()
 	if err != nil || f.Header.OpCode != ws.OpClose {
 		return 0, fmt.Errorf("answered with opcode %v: %w", f.Header.OpCode, err)
 	}
 	got, _ := ws.ParseCloseFrameData(f.Payload)
 	return int(got), nil
+}
+
+// frame reads a short frame.
+func (c gobwasClient) frame() (f ws.Frame, err error) {
+	if f.Header, err = ws.ReadHeader(c); err != nil {
+		return f, err
+	}
+	if f.Header.Length > 125 {
+		return f, fmt.Errorf("a control frame of %d bytes", f.Header.Length)
+	}
+	f.Payload = make([]byte, f.Header.Length)
+	_, err = io.ReadFull(c, f.Payload)
+	return f, err
 }
 
 func (c gobwasClient) sendFragments(kind int, parts [][]byte) error {

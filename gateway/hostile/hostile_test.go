@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}
-		defer os.RemoveAll(dir)
+		defer func() { _ = os.RemoveAll(dir) }() // left over at worst
 		program = filepath.Join(dir, "sluice")
 		if out, err := exec.Command("go", append(append([]string{"build"}, buildFlags...), "-o", program, "..")...).CombinedOutput(); err != nil {
 			fmt.Fprintf(os.Stderr, "building sluice: %v\n%s", err, out)

@@ -112,7 +112,7 @@ func (r *Row) Run(ctx context.Context, n *Node, how How) error {
 	if err != nil {
 		return err
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }() // a peer has nothing to lose
 	sent := make(chan error, 1)
 	go func() {
 		if r.Play != nil {

@@ -108,7 +108,7 @@ func (s *soak) subscribe(ctx context.Context, all *sync.WaitGroup, last <-chan s
 			return err
 		}
 		all.Go(func() {
-			defer p.Close()
+			defer func() { _ = p.Close() }() // it has nothing to lose
 			s.follow(p, last)
 		})
 	}
