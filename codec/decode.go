@@ -135,10 +135,27 @@ func (d *Decoder) header(b []byte) (h Header, n int, err *Error) {
 	return h, n - kept, nil
 }
 
+// deflated reports whether the message is deflated that is open or, where none is, begins with h.
+func (d *Decoder) deflated(h *Header) bool {
+	if d.op != OpContinuation {
+		return d.rsv1
+	}
+	return h.RSV1
+}
+
+// limit is the most bytes of a message on the wire. DEFLATE makes what it cannot compress a little longer: five bytes for a stored block, and
+// senders make blocks of 4 KiB and more. Such a message may be as long as any other; what it inflates to is for the inflater to bound.
+func (d *Decoder) limit(deflated bool) uint64 {
+	if !deflated {
+		return d.opts.MaxMessage
+	}
+	return d.opts.MaxMessage + d.opts.MaxMessage>>9 + 64
+}
+
 // admit opens the frame h, if it may come here and now. Lengths are compared by subtraction, before anything is kept.
 func (d *Decoder) admit(h *Header) *Error {
 	if !h.Op.IsControl() {
-		if h.Length > d.opts.MaxMessage-uint64(len(d.buf)) {
+		if h.Length > d.limit(d.deflated(h))-uint64(len(d.buf)) {
 			return ErrMessageTooBig
 		}
 		if h.Op == OpContinuation {
@@ -208,7 +225,7 @@ func (d *Decoder) room() uint64 {
 	if d.fin {
 		return uint64(len(d.buf)) + d.rest
 	}
-	return d.opts.MaxMessage
+	return d.limit(d.rsv1)
 }
 
 // finish ends the current frame, whose last byte is kept, and hands out the message if this was its end. The buffer goes

@@ -36,7 +36,14 @@ func (r *reference) oneFrame() bool {
 	}
 	control := op >= 8
 	if !control {
-		if total := uint64(len(r.body)) + length; length > math.MaxUint32 || total > r.o.MaxMessage {
+		limit, deflated := r.o.MaxMessage, rsv1
+		if r.open != 0 {
+			deflated = r.rsv1
+		}
+		if deflated { // what cannot be compressed becomes a little longer
+			limit += limit/512 + 64
+		}
+		if total := uint64(len(r.body)) + length; length > math.MaxUint32 || total > limit {
 			return r.fail(ErrMessageTooBig)
 		}
 		switch {

@@ -1,6 +1,8 @@
 package loop
 
 import (
+	"bytes"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
@@ -142,5 +144,26 @@ func TestOfferAndDrained(t *testing.T) {
 	}
 	if n.Stats().Overflows != 0 {
 		t.Error("an overflow was counted")
+	}
+}
+
+// A message of the greatest length may be sent deflated also where that makes it
+// longer.
+func TestDeflateOfWhatCannotBeCompressed(t *testing.T) {
+	const most = 1 << 20
+	n := start(t, Options{MaxQueue: 4 << 20, Decoder: codec.DecoderOptions{MaxMessage: most, MaxFragments: 1024}}, deflating())
+	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 10 * time.Second}
+	ws, _, err := d.Dial("ws://"+n.addr+"/", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ws.Close()
+	payload := make([]byte, most)
+	_, _ = rand.NewChaCha8([32]byte{1}).Read(payload) // it never fails
+	if err := ws.WriteMessage(websocket.BinaryMessage, payload); err != nil {
+		t.Fatal(err)
+	}
+	if _, got, err := ws.ReadMessage(); err != nil || !bytes.Equal(got, payload) {
+		t.Fatalf("%d bytes came back, %v", len(got), err)
 	}
 }

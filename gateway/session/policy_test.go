@@ -4,6 +4,8 @@ import (
 	"testing"
 
 	"sluice/codec"
+	"sluice/config"
+	"sluice/gateway/auth"
 )
 
 func TestCheckOrigin(t *testing.T) {
