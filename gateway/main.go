@@ -42,9 +42,23 @@ type program struct {
 func (p *program) config() (*config.Config, error) { return p.flags.Load(p.environ) }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	context.AfterFunc(ctx, stop) // a second signal ends the process at once
+	ctx, cancel := context.WithCancel(context.Background())
+	go onSignals(cancel) // ends with the process
 	os.Exit(run(os.Args[1:], &program{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}))
+}
+
+// onSignals lets the first signal end the program in order, and the second at once,
+// however soon it comes.
+func onSignals(end context.CancelFunc) {
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
+	<-signals
+	end()
+	again := <-signals
+	signal.Reset()
+	if s, ok := again.(syscall.Signal); ok {
+		_ = syscall.Kill(os.Getpid(), s) // nothing handles it any more: it ends the process, and shows as its cause
+	}
 }
 
 // run is main without the process around it. It returns the exit status: 0, 1
