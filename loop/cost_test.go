@@ -1,11 +1,8 @@
 package loop
 
 import (
-	"io"
 	"testing"
 	"unsafe"
-
-	"sluice/codec"
 )
 
 func TestConnIsSmall(t *testing.T) {
@@ -14,39 +11,4 @@ func TestConnIsSmall(t *testing.T) {
 	} else {
 		t.Logf("%d bytes", size)
 	}
-}
-
-// Handing a shared frame to a connection and flushing it allocates nothing.
-func TestSendAllocatesNothing(t *testing.T) {
-	if unsafe.Sizeof(owner{}) > 0 {
-		t.Skip("a build with invariants asks for the goroutine's number, which allocates")
-	}
-	n := start(t, Options{}, &script{})
-	client := dialOpen(t, n.addr, 0)
-	c := n.only()
-	frame := codec.AppendFrame(nil, codec.OpText, make([]byte, 128))
-	in := make([]byte, 32*len(frame))
-	n.on(func(r *Reactor) {
-		for _, burst := range []int{1, 2, 32} {
-			allocs := testing.AllocsPerRun(200, func() {
-				for range burst {
-					if !c.Send(frame) {
-						t.Error("refused")
-					}
-				}
-				r.burst = len(r.dirty)
-				r.flushSlice()
-				if _, err := io.ReadFull(client.TCPConn, in[:burst*len(frame)]); err != nil {
-					t.Error(err)
-				}
-			})
-			t.Logf("%d frames: %v allocations", burst, allocs)
-			if allocs > 0 {
-				t.Errorf("%d frames and a flush: %v allocations", burst, allocs)
-			}
-		}
-		if c.first != nil || c.more != nil || c.queued != 0 {
-			t.Errorf("something stays with the connection: %d bytes", c.queued)
-		}
-	})
 }

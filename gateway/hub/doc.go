@@ -7,8 +7,8 @@
 //
 // The Hub is shared and has the one lock of the way down, taken for reading
 // for each message. A Local is one reactor's half, owned by it and without a
-// lock. A message is encoded once, into the frame that all its subscribers are
-// sent by reference.
+// lock. A message is encoded once for each form that its subscribers take, plain
+// or deflated, into a frame that all of them are sent by reference.
 //
 // A channel is subscribed in Redis while the node has members of it, and a
 // member is told when Redis has confirmed that: what is published from then on

@@ -311,3 +311,17 @@ func TestFanGoesOnAfterAPanic(t *testing.T) {
 		t.Error("messages stay in line")
 	}
 }
+
+// A message that was kept for a slow member is not sent behind a newer one: its
+// socket may be writable again before it has been drained.
+func TestKeptMessageIsSuperseded(t *testing.T) {
+	b := newBench()
+	m := &Member{late: &late{[]byte("old")}}
+	func() {
+		defer func() { _ = recover() }() // sending on a connection without a reactor
+		b.locals[0].keepNewest(place{&loop.Conn{}, m}, []byte("new"), []byte("new"), 1)
+	}()
+	if m.late != nil || b.Stats().Conflated != 1 {
+		t.Errorf("%v is still kept, %d conflated", m.late, b.Stats().Conflated)
+	}
+}

@@ -20,8 +20,7 @@ func (h *Hub) Local(reactor int, confirmed func(*loop.Conn, *Member)) *Local {
 }
 
 // Join makes m a member of the named channel on behalf of c, which takes deflated
-// frames or not. Where m is not
-// Ready at once, the reactor is told when it is.
+// frames or not. Where m is not Ready at once, the reactor is told when it is.
 func (l *Local) Join(c *loop.Conn, m *Member, name string, deflates bool) {
 	f := plain
 	if deflates {
@@ -88,7 +87,8 @@ func (l *Local) Fan() (more bool) {
 	}
 	rest := l.queue[l.fanned:]
 	n, size := run(rest)
-	l.fanned += n                                // first, so that what panics is not met again
+	// First, so that what panics is not met again.
+	l.fanned += n
 	if p := l.parts[rest[0].channel]; p != nil { // else all have left meanwhile
 		for f := range forms {
 			if len(p[f]) > 0 {
@@ -125,12 +125,13 @@ func (l *Local) fan(run []*publication, f form, size int, members []place) {
 // keepNewest sends a run of n messages to a member, or, where its socket is full,
 // keeps the newest of them in place of the one that it kept before.
 func (l *Local) keepNewest(p place, chunk, newest []byte, n int) {
+	if p.member.late != nil { // also where the socket has just become writable: Drained comes later, with what is older
+		l.hub.conflated.Add(1)
+		p.member.late = nil
+	}
 	if !p.conn.Backed() {
 		p.conn.Send(chunk)
 		return
-	}
-	if p.member.late != nil {
-		n++
 	}
 	l.hub.conflated.Add(int64(n - 1))
 	p.member.late = &late{newest}
