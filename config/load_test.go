@@ -241,7 +241,7 @@ func TestFaultsNameWhatWasTyped(t *testing.T) {
 
 func TestEveryFaultAtOnce(t *testing.T) {
 	_, err := load(t, "pong: 1\nmessage:\n  max: lots\nlisten: nowhere\n",
-		[]string{"SLUICE_NOPE=1", "SLUICE_LOG_LEVEL=loud", "SLUICE_REDIS=redis+cluster://u:secret@h"},
+		[]string{"SLUICE_NOPE=1", "SLUICE_LOG_LEVEL=loud", "SLUICE_REDIS=redis+cluster://u:secret@h/1"},
 		"--queue-max=1KiB", "--node-id=a b", "--origins=https://Example.com,*", "--prefix=")
 	if err == nil {
 		t.Fatal("accepted")
@@ -253,7 +253,7 @@ func TestEveryFaultAtOnce(t *testing.T) {
 		`sluice.yaml:4: listen: "nowhere" is not host:port`,
 		"SLUICE_NOPE: unknown setting",
 		`SLUICE_LOG_LEVEL: "loud" is not one of debug, info, warn, error`,
-		"SLUICE_REDIS: redis+cluster:// is not yet supported",
+		"SLUICE_REDIS: names a database",
 		"--queue-max: 1KiB is outside 16KiB..1GiB",
 		`--node-id: "a b" is not 1 to 32 of`,
 		`--origins: "https://Example.com" must be lower case`,

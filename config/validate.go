@@ -78,9 +78,9 @@ func (v *validator) crossChecks() {
 	v.atLeast("ping.interval", int64(c.Ping.Interval), "ping.timeout", int64(c.Ping.Timeout)+1,
 		"the answer to a ping must be due before the next ping")
 	v.distinct("admin", c.Admin, "listen", c.Listen)
-	if broker, err := url.Parse(c.Redis); err == nil && broker.Scheme == embedded {
-		v.distinct("redis", broker.Host, "listen", c.Listen)
-		v.distinct("redis", broker.Host, "admin", c.Admin)
+	if address, ok := c.Embedded(); ok {
+		v.distinct("redis", address, "listen", c.Listen)
+		v.distinct("redis", address, "admin", c.Admin)
 	}
 }
 
