@@ -83,6 +83,7 @@ type Message struct {
 type Queue struct {
 	Max          Size        `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before queue.policy decides; a burst may be sixteen times as big if the client takes it within a second; at least message.max"`
 	Policy       QueuePolicy `yaml:"policy" oneof:"disconnect|drop|latest" help:"What becomes of a message when the client's queue is full: disconnect closes the connection with 1013, drop loses the message, latest keeps only the newest message of each channel; a namespace may say otherwise"`
+	Kernel       Size        `yaml:"kernel" range:"4KiB..16MiB" help:"Unsent bytes that the kernel takes for one client, TCP_NOTSENT_LOWAT; by itself it would swallow some 4 MB for one that stalls, before queue.max could notice"`
 	Total        Size        `yaml:"total" range:"16KiB..1024GiB" help:"Bytes that may wait for all slow clients of this node together; beyond it the queue of each of them counts as full; at least queue.max"`
 	Mailbox      int         `yaml:"mailbox" range:"16..16777216" help:"Messages that may wait for one reactor"`
 	MailboxBytes Size        `yaml:"mailbox_bytes" range:"64KiB..64GiB" help:"Bytes that may wait for one reactor; at least message.max"`
@@ -158,7 +159,7 @@ func Default() Config {
 		Namespaces:  []Namespace{},
 		Message: Message{Max: 64 * KiB, Fragments: 1024, Timeout: time.Minute, Rate: 100, Burst: 200,
 			BytesRate: 1 * MiB, BytesBurst: 4 * MiB, ControlRate: 20, Incomplete: 256 * MiB},
-		Queue:     Queue{Max: 1 * MiB, Policy: QueueDisconnect, Total: 1 * GiB, Mailbox: 65536, MailboxBytes: 64 * MiB},
+		Queue:     Queue{Max: 1 * MiB, Kernel: 16 * KiB, Policy: QueueDisconnect, Total: 1 * GiB, Mailbox: 65536, MailboxBytes: 64 * MiB},
 		Deflate:   Deflate{Min: 256 * B},
 		Handshake: Handshake{Timeout: 5 * time.Second, Line: 4 * KiB, Head: 8 * KiB, Headers: 64},
 		Ping:      Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},

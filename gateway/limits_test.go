@@ -398,3 +398,122 @@ func TestIncompleteMessagesAreBounded(t *testing.T) {
 		t.Errorf("%s excesses were counted, want 1", got)
 	}
 }
+
+// TestEveryLimitIsCounted: what a client reaches is counted under the name of the
+// setting, and nothing else is.
+func TestEveryLimitIsCounted(t *testing.T) {
+	const handshake = "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+	ada := "/ws?channel=a&token=" + sign(t, testKey, auth.Claims{User: "ada"})
+	says := func(words string) func(*testNode) { return func(n *testNode) { n.say(words) } }
+	message := func(times int, part ...string) func(*testNode) {
+		return func(n *testNode) {
+			c := n.say("GET /ws?channel=a HTTP/1.1\r\n" + handshake)
+			if _, err := c.Read(make([]byte, 1)); err != nil {
+				n.t.Fatal(err)
+			}
+			for range times {
+				for _, p := range part {
+					if _, err := c.Write([]byte(p)); err != nil {
+						return // the node has closed
+					}
+				}
+			}
+		}
+	}
+	const (
+		text  = "\x81\x81mask\x00"
+		begun = "\x01\x81mask\x00"
+		more  = "\x00\x81mask\x00"
+		ping  = "\x89\x80mask"
+	)
+	for _, row := range []struct {
+		setting string
+		args    []string
+		reach   func(n *testNode)
+	}{
+		{"handshake.line", []string{"--handshake-line", "128B"}, says("GET /" + strings.Repeat("a", 200))},
+		{"handshake.head", []string{"--handshake-head", "256B", "--handshake-line", "128B"}, says("GET / HTTP/1.1\r\nA: " + strings.Repeat("a", 300))},
+		{"handshake.headers", []string{"--handshake-headers", "8"}, says("GET / HTTP/1.1\r\n" + strings.Repeat("A: b\r\n", 9))},
+		{"handshake.timeout", []string{"--handshake-timeout", "100ms"}, says("GET / HT")},
+		{"message.max", []string{"--message-max", "128B"}, message(1, "\x82\xfe\x00\x81mask")},
+		{"message.fragments", []string{"--message-fragments", "3"}, message(1, begun, more, more, more)},
+		{"message.timeout", []string{"--message-timeout", "100ms"}, message(1, begun)},
+		{"message.incomplete", []string{"--message-incomplete", "64KiB"}, func(n *testNode) {
+			message(1, "\x02\xfe\xff\xffmask"+strings.Repeat("x", 65535))(n)
+			message(1, begun)(n)
+		}},
+		{"message.rate", []string{"--message-rate", "1", "--message-burst", "3"}, message(4, text)},
+		{"message.bytes_rate", []string{"--message-bytes-rate", "1B", "--message-bytes-burst", "128B", "--message-max", "128B", "--message-rate", "0"}, message(20, text)},
+		{"message.control_rate", []string{"--message-control-rate", "1"}, message(3, ping)},
+		{"connections.max", []string{"--connections-max", "1"}, func(n *testNode) {
+			n.dial("/ws?channel=a")
+			n.say("GET /ws?channel=a HTTP/1.1\r\n" + handshake)
+		}},
+		{"connections.accept_rate", []string{"--connections-accept-rate", "10"}, func(n *testNode) {
+			n.dial("/ws?channel=a")
+			n.dial("/ws?channel=a")
+		}},
+		{"connections.per_address", []string{"--connections-per-address", "1"}, func(n *testNode) {
+			n.dial("/ws?channel=a")
+			n.try(n.t, attempt{path: "/ws?channel=a", status: 429})
+		}},
+		{"connections.per_user", []string{"--auth-hmac-secret", testSecret, "--connections-per-user", "1"}, func(n *testNode) {
+			n.dial(ada)
+			n.try(n.t, attempt{path: ada, status: 429})
+		}},
+		{"connections.channels", []string{"--connections-channels", "1"}, func(n *testNode) {
+			n.try(n.t, attempt{path: "/ws?channel=a&channel=b", status: 400})
+		}},
+		{"queue.max", []string{"--queue-max", "16KiB", "--message-max", "16KiB", "--queue-mailbox-bytes", "64MiB"}, (*testNode).stall},
+		{"queue.total", []string{"--queue-max", "1MiB", "--queue-total", "1MiB", "--queue-kernel", "4KiB"}, (*testNode).stall},
+	} {
+		t.Run(row.setting, func(t *testing.T) {
+			n := startNode(t, append(row.args, "--dev")...).ready()
+			row.reach(n)
+			eventually(t, "the limit is counted", func() error {
+				for line := range strings.Lines(n.get(n.Admin(), "/metrics", 200)) {
+					count, ok := strings.CutPrefix(line, "sluice_limits_total{setting=\""+row.setting+"\"} ")
+					if ok && strings.TrimSpace(count) != "0" {
+						return nil
+					}
+				}
+				return errors.New("it is not")
+			})
+			for line := range strings.Lines(n.get(n.Admin(), "/metrics", 200)) {
+				if rest, ok := strings.CutPrefix(line, "sluice_limits_total{"); ok && !strings.HasSuffix(rest, " 0\n") && !strings.Contains(rest, row.setting) {
+					t.Errorf("counted is also %s", rest)
+				}
+			}
+		})
+	}
+}
+
+// say connects and says words, without waiting for an answer.
+func (n *testNode) say(words string) net.Conn {
+	n.t.Helper()
+	c, err := net.Dial("tcp", n.Public().String())
+	if err != nil {
+		n.t.Fatal(err)
+	}
+	n.t.Cleanup(func() { _ = c.Close() })
+	if _, err := c.Write([]byte(words)); err != nil {
+		n.t.Fatal(err)
+	}
+	return c
+}
+
+// stall has a client that reads nothing, and publishes until it is closed.
+func (n *testNode) stall() {
+	n.t.Helper()
+	n.dial("/ws?channel=flood")
+	payload := strings.Repeat("x", 16<<10)
+	eventually(n.t, "the stalled client is closed", func() error {
+		for range 50 {
+			n.publish("flood", payload)
+		}
+		if got := n.metric("sluice_slow_consumers_total"); got != "1" {
+			return errors.New(got + " were closed")
+		}
+		return nil
+	})
+}

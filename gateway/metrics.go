@@ -20,6 +20,7 @@ type metrics struct {
 	figures []metric
 	refused *prometheus.Desc
 	closed  *prometheus.Desc
+	limits  *prometheus.Desc
 	build   *prometheus.Desc
 }
 
@@ -28,6 +29,39 @@ type metric struct {
 	desc  *prometheus.Desc
 	kind  prometheus.ValueType
 	value func(*snapshot) float64
+}
+
+// limitSettings are the settings that set the limits of package loop.
+var limitSettings = [loop.Limits]string{
+	loop.LimitLine:          "handshake.line",
+	loop.LimitHead:          "handshake.head",
+	loop.LimitHeaders:       "handshake.headers",
+	loop.LimitHandshakeTime: "handshake.timeout",
+	loop.LimitMessage:       "message.max",
+	loop.LimitFragments:     "message.fragments",
+	loop.LimitMessageTime:   "message.timeout",
+	loop.LimitIncomplete:    "message.incomplete",
+	loop.LimitMessageRate:   "message.rate",
+	loop.LimitByteRate:      "message.bytes_rate",
+	loop.LimitControlRate:   "message.control_rate",
+	loop.LimitConnections:   "connections.max",
+	loop.LimitAcceptRate:    "connections.accept_rate",
+	loop.LimitQueue:         "queue.max",
+	loop.LimitBacklog:       "queue.total",
+}
+
+// limits is how often clients reached each limit, by the name of its setting.
+func (s *snapshot) limits() map[string]int64 {
+	c := &s.app.node.Counters
+	reached := map[string]int64{
+		"connections.per_address": c.PerAddress.Load(),
+		"connections.per_user":    c.PerUser.Load(),
+		"connections.channels":    c.Channels.Load(),
+	}
+	for l, setting := range limitSettings {
+		reached[setting] = s.loop.Limits[l]
+	}
+	return reached
 }
 
 // snapshot is one moment of all parts.
@@ -55,6 +89,9 @@ func newMetrics(a *App) *metrics {
 		closed: prometheus.NewDesc("sluice_closed_total",
 			"WebSocket connections ended, by close code and by who closed. Abnormal: the socket just ended; try_again_later by the node: slow clients, or an inbox that is down.",
 			[]string{"code", "by"}, nil),
+		limits: prometheus.NewDesc("sluice_limits_total",
+			"Clients that reached a limit, by the setting's name: refused, closed or dropped, with connections.accept_rate let wait.",
+			[]string{"setting"}, nil),
 		build: prometheus.NewDesc("sluice_build_info", "Always 1; says which version runs.", []string{"version", "node"}, nil),
 	}
 	gauge := func(name, help string, value func(*snapshot) float64) {
@@ -152,6 +189,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	}
 	ch <- m.refused
 	ch <- m.closed
+	ch <- m.limits
 	ch <- m.build
 }
 
@@ -170,5 +208,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a.node.Counters.Closed.Each(func(code, by string, n int64) {
 		ch <- prometheus.MustNewConstMetric(m.closed, prometheus.CounterValue, float64(n), code, by)
 	})
+	for setting, n := range s.limits() {
+		ch <- prometheus.MustNewConstMetric(m.limits, prometheus.CounterValue, float64(n), setting)
+	}
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

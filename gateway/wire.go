@@ -46,6 +46,7 @@ func loopOptions(c *config.Config, log *zap.Logger) (loop.Options, error) {
 		MinDeflate:       minDeflate(c),
 		Vital:            session.Vital,
 		MaxQueue:         int(c.Queue.Max),
+		MaxUnsent:        int(c.Queue.Kernel),
 		MaxBacklog:       int(c.Queue.Total),
 		MaxMailbox:       c.Queue.Mailbox,
 		MaxMailboxSize:   int(c.Queue.MailboxBytes),

@@ -34,13 +34,8 @@ func (e *Engine) Listen(ctx context.Context, address string) (net.Listener, erro
 	return ln, nil
 }
 
-// lowWater is how many unsent bytes the kernel takes for one connection before
-// a send blocks. By default it would swallow some 4 MB for each stalled client,
-// outside of any bound of ours.
-const lowWater = 16 << 10
-
 func (e *Engine) setSocketOptions(fd int) error {
-	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, lowWater); err != nil {
+	if err := unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT, e.opts.MaxUnsent); err != nil {
 		return fmt.Errorf("TCP_NOTSENT_LOWAT: %w", err)
 	}
 	silence := e.opts.PingInterval + e.opts.PingTimeout
@@ -65,8 +60,11 @@ func (e *Engine) Serve(ln net.Listener) error {
 	var wait time.Duration
 	pace := pacer{every: e.acceptInterval()}
 	for {
-		if pause := pace.next(e.now()); pause > 0 && !e.sleep(pause) {
-			return nil
+		if pause := pace.next(e.now()); pause > 0 {
+			e.paced.Add(1)
+			if !e.sleep(pause) {
+				return nil
+			}
 		}
 		conn, err := tcp.AcceptTCP()
 		switch {

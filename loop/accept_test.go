@@ -296,3 +296,17 @@ func TestServe(t *testing.T) {
 		}
 	})
 }
+
+// Each client's socket has the listener's bound of what the kernel may hold.
+func TestKernelQueueIsBounded(t *testing.T) {
+	for _, row := range []struct{ given, want int }{{0, 16 << 10}, {32 << 10, 32 << 10}} {
+		n := start(t, Options{MaxUnsent: row.given}, &script{})
+		dialOpen(t, n.addr, 0)
+		c := n.only()
+		n.on(func(*Reactor) {
+			if got, err := unix.GetsockoptInt(int(c.fd), unix.IPPROTO_TCP, unix.TCP_NOTSENT_LOWAT); err != nil || got != row.want {
+				t.Errorf("TCP_NOTSENT_LOWAT is %d, %v, want %d", got, err, row.want)
+			}
+		})
+	}
+}

@@ -75,7 +75,6 @@ func (c *Conn) spendBytes(n int) bool {
 
 func spend[T uint16 | uint32](c *Conn, left *T, n uint64, excess *codec.Error) bool {
 	if n *= perUnit; uint64(*left) < n {
-		c.r.count.excesses.Add(1)
 		c.fail(excess)
 		return false
 	}
@@ -93,7 +92,6 @@ func (c *Conn) countHeld(held int) {
 	grown := uint32(held) > c.held
 	c.held = uint32(held)
 	if grown && sum > int64(c.r.opts.MaxIncomplete) {
-		c.r.count.excesses.Add(1)
 		c.fail(errCrowded)
 	}
 }

@@ -21,6 +21,7 @@ func (c *Conn) Close(code codec.StatusCode, reason string) {
 // means nothing any more; it gets time to read why.
 func (c *Conn) fail(err *codec.Error) {
 	if c.state == open {
+		c.r.reached(limitOfViolation(err))
 		c.begin(End{Code: err.Code, Reason: err.Reason, Local: true})
 		c.output(codec.AppendClose(c.r.scratch[:0], err.Code, err.Reason))
 	}

@@ -210,7 +210,6 @@ func (c *Conn) readRequest(b []byte) (rest []byte) {
 	}
 	switch {
 	case c.marks.has(markRefused) && (c.r.opts.Vital == nil || !c.r.opts.Vital(req)):
-		c.r.count.refused.Add(1)
 		c.Refuse(errFull)
 	case c.r.engine.draining.Load(): // it came too late to be among those that Shutdown closes
 		c.Refuse(errEnded)
@@ -333,6 +332,7 @@ func (c *Conn) Refuse(err *codec.HTTPError) {
 	if c.state > pending {
 		return
 	}
+	c.r.reached(limitOfRefusal(err))
 	c.r.refused(c, err)
 	response := err.Append(c.r.scratch[:0])
 	if c.marks.has(markHead) {
@@ -365,13 +365,11 @@ func (c *Conn) respond(response []byte, end End) {
 func (c *Conn) expired() {
 	switch c.state {
 	case greeting:
-		c.r.count.timeouts.Add(1)
+		c.r.reached(LimitHandshakeTime)
 		c.abort()
 	case reading:
-		c.r.count.timeouts.Add(1)
 		c.Refuse(errTimeout)
 	case pending:
-		c.r.count.timeouts.Add(1)
 		c.Refuse(errNotReady)
 	case open:
 		c.r.heartbeat(c)

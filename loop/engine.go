@@ -33,6 +33,7 @@ type Engine struct {
 	incomplete   atomic.Int64 // bytes of messages that are not complete
 	total        atomic.Int64 // sockets accepted and not yet closed
 	served       atomic.Int64 // of those, all that are not only there to be told 503
+	paced        atomic.Int64 // accepts that AcceptRate put off
 	dropped      atomic.Int64 // sockets closed at once, because even of those there were too many
 	accepted     atomic.Int64
 	acceptErrors atomic.Int64
@@ -212,6 +213,8 @@ func (e *Engine) Stats() Stats {
 		s.add(&r.count)
 		s.Mailbox += int64(r.box.depth())
 	}
+	s.Limits[LimitAcceptRate] = e.paced.Load()
+	s.sumUp()
 	return s
 }
 

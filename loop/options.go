@@ -44,6 +44,7 @@ type Options struct {
 
 	MaxConnections int // connections served at once; more are answered 503. 0 = what the fd limit allows
 	MaxQueue       int // bytes waiting for one connection, the kernel's own queue not counted
+	MaxUnsent      int // bytes that the kernel takes for one connection before it can send them; it would swallow some 4 MB by itself
 	MaxBacklog     int // bytes waiting for all connections whose sockets are full
 	MaxIncomplete  int // bytes of all messages that are not complete
 	MaxMailbox     int // messages waiting for one reactor
@@ -75,6 +76,7 @@ func DefaultOptions() Options {
 		MessageTimeout:   time.Minute,
 		CloseTimeout:     5 * time.Second,
 		MaxQueue:         1 << 20,
+		MaxUnsent:        16 << 10,
 		MaxBacklog:       1 << 30,
 		MaxIncomplete:    256 << 20,
 		MaxMailbox:       1 << 16,
@@ -100,6 +102,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.MessageTimeout, d.MessageTimeout)
 	orElse(&o.CloseTimeout, d.CloseTimeout)
 	orElse(&o.MaxQueue, d.MaxQueue)
+	orElse(&o.MaxUnsent, d.MaxUnsent)
 	orElse(&o.MaxBacklog, d.MaxBacklog)
 	orElse(&o.MaxIncomplete, d.MaxIncomplete)
 	orElse(&o.MaxMailbox, d.MaxMailbox)
@@ -116,6 +119,7 @@ func (o *Options) check() error {
 	}{
 		{"MaxConnections", int64(o.MaxConnections)},
 		{"MaxQueue", int64(o.MaxQueue)},
+		{"MaxUnsent", int64(o.MaxUnsent)},
 		{"MaxBacklog", int64(o.MaxBacklog)},
 		{"MaxIncomplete", int64(o.MaxIncomplete)},
 		{"MessageRate", int64(o.MessageRate)},

@@ -349,7 +349,6 @@ func (r *Reactor) armPing(c *Conn) {
 // that did not answer its ping. Any byte is an answer.
 func (r *Reactor) heartbeat(c *Conn) {
 	if c.begun != 0 && r.wheel.now-c.begun >= ticks(r.opts.MessageTimeout) {
-		r.count.timeouts.Add(1)
 		c.fail(errDawdling)
 		return
 	}

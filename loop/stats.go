@@ -15,15 +15,12 @@ type counters struct {
 	bytesOut    atomic.Int64
 	sends       atomic.Int64 // send system calls
 	blocked     atomic.Int64 // sends that the socket did not take whole
-	overflows   atomic.Int64 // connections closed because their queue was full
-	excesses    atomic.Int64 // connections closed because they sent too much
 	panics      atomic.Int64
-	refused     atomic.Int64 // requests answered 503 because of the connection cap
 	misproxied  atomic.Int64 // connections dropped because of their PROXY header
-	timeouts    atomic.Int64 // handshakes and messages that did not finish in time
 	unanswered  atomic.Int64 // pings without an answer
 	lost        atomic.Int64 // offers refused by a full mailbox
 	turns       atomic.Int64
+	limits      [Limits]atomic.Int64
 	lastTurn    atomic.Int64 // nanoseconds of the engine's clock
 	_           [64]byte
 }
@@ -54,15 +51,15 @@ type Stats struct {
 	Panics         int64 // panics survived
 	MailboxRefused int64 // messages lost because a reactor's mailbox was full
 	Turns          int64 // turns taken by reactors
+
+	Limits [Limits]int64 // how often clients reached each
 }
 
 // add sums a reactor's counters into s.
 func (s *Stats) add(c *counters) {
 	s.Connections += c.connections.Load()
 	s.Upgraded += c.upgraded.Load()
-	s.Refused += c.refused.Load()
 	s.Misproxied += c.misproxied.Load()
-	s.Timeouts += c.timeouts.Load()
 	s.Unanswered += c.unanswered.Load()
 	s.MessagesIn += c.messagesIn.Load()
 	s.BytesIn += c.bytesIn.Load()
@@ -70,9 +67,19 @@ func (s *Stats) add(c *counters) {
 	s.BytesOut += c.bytesOut.Load()
 	s.Sends += c.sends.Load()
 	s.Blocked += c.blocked.Load()
-	s.Overflows += c.overflows.Load()
-	s.Excesses += c.excesses.Load()
 	s.Panics += c.panics.Load()
 	s.MailboxRefused += c.lost.Load()
 	s.Turns += c.turns.Load()
+	for l := range c.limits {
+		s.Limits[l] += c.limits[l].Load()
+	}
+}
+
+// sumUp fills in what follows from the limits that were reached.
+func (s *Stats) sumUp() {
+	s.Refused = s.Limits[LimitConnections]
+	s.Limits[LimitConnections] += s.Dropped
+	s.Timeouts = s.Limits[LimitHandshakeTime] + s.Limits[LimitMessageTime]
+	s.Overflows = s.Limits[LimitQueue] + s.Limits[LimitBacklog]
+	s.Excesses = s.Limits[LimitMessageRate] + s.Limits[LimitByteRate] + s.Limits[LimitControlRate] + s.Limits[LimitIncomplete]
 }

@@ -233,7 +233,11 @@ func (c *Conn) overflow() {
 	if c.state != open {
 		return
 	}
-	c.r.count.overflows.Add(1)
+	limit := LimitQueue
+	if c.r.engine.backlog.Load() > int64(c.r.opts.MaxBacklog) {
+		limit = LimitBacklog
+	}
+	c.r.reached(limit)
 	rest := c.first
 	split := c.marks.has(markSplit)
 	c.dropQueue()

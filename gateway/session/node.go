@@ -37,6 +37,9 @@ type Node struct {
 type Counters struct {
 	Refused     [600]atomic.Int64 // requests by HTTP status
 	Closed      Closes            // WebSocket connections ended, by code and by who closed
+	PerAddress  atomic.Int64      // of the refused, for Policy.PerAddress
+	PerUser     atomic.Int64      // for Policy.PerUser
+	Channels    atomic.Int64      // for Policy.MaxChannels
 	InboxFailed atomic.Int64      // entries that the inbox did not take, or Redis did not
 }
 
@@ -78,6 +81,14 @@ func (c *Closes) Each(f func(code, by string, n int64)) {
 func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 	if err.Status < len(n.Counters.Refused) {
 		n.Counters.Refused[err.Status].Add(1)
+	}
+	switch err {
+	case errAddress:
+		n.Counters.PerAddress.Add(1)
+	case errUser:
+		n.Counters.PerUser.Add(1)
+	case errManyChan:
+		n.Counters.Channels.Add(1)
 	}
 	n.Log.Info("refused: "+err.Reason, zap.Int("status", err.Status), zap.Stringer("remote", c.Remote()))
 }
