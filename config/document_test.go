@@ -232,7 +232,7 @@ func anyNetwork(r *rapid.T) string {
 	if rapid.Bool().Draw(r, "host") {
 		return address.String()
 	}
-	return netip.PrefixFrom(address, rapid.IntRange(0, address.BitLen()).Draw(r, "bits")).Masked().String()
+	return netip.PrefixFrom(address, rapid.IntRange(1, address.BitLen()).Draw(r, "bits")).Masked().String()
 }
 
 const publicPEM = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEAGb9ECWmEzf6FQbrBZ9w7lshQhqowtrbLDFw4rXAxZuE=\n-----END PUBLIC KEY-----\n"

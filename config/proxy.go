@@ -3,7 +3,6 @@ package config
 import (
 	"fmt"
 	"net/netip"
-	"strings"
 )
 
 // Proxy is what stands between the clients and the node, and who is believed about a client's address.
@@ -53,34 +52,23 @@ func (v *validator) proxy() {
 
 func (v *validator) networks(key string, networks []string) {
 	for _, text := range networks {
-		_, err := parseNetwork(text)
+		network, err := parseNetwork(text)
+		if err == nil && isEveryone(network) {
+			err = fmt.Errorf("%s is everybody: whoever reaches %s directly could claim any address; list only the networks of the load balancers",
+				text, v.config.typed("listen"))
+		}
 		v.fault(key, err)
 	}
 }
 
-// warnProxies speaks of proxy settings that let clients choose their address, or do nothing.
+// isEveryone reports whether a network is the whole Internet of its version.
+func isEveryone(network netip.Prefix) bool {
+	return network.Bits() == 0 || network.Addr().Is4In6() && network.Bits() <= 96
+}
+
+// warnProxies speaks of proxy settings that do nothing.
 func (c *Config) warnProxies(warn func(format string, args ...any)) {
-	for _, list := range []struct {
-		key      string
-		networks []string
-	}{{"proxy.from", c.Proxy.From}, {"proxy.trust", c.Proxy.Trust}} {
-		if all := everyone(list.networks); all != "" {
-			warn("%s: %s is everybody: whoever reaches %s directly can claim any address; list only the load balancers",
-				c.typed(list.key), all, c.typed("listen"))
-		}
-	}
 	if c.Proxy.Protocol == ProxyOff && len(c.Proxy.From) > 0 {
 		warn("%s: does nothing while %s is off", c.typed("proxy.from"), c.typed("proxy.protocol"))
 	}
-}
-
-// everyone returns the networks in the list that are the whole Internet of their version, as text.
-func everyone(networks []string) string {
-	var all []string
-	for _, text := range networks {
-		if network, err := parseNetwork(text); err == nil && network.Bits() == 0 {
-			all = append(all, text)
-		}
-	}
-	return strings.Join(all, " and ")
 }
