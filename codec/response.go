@@ -41,7 +41,7 @@ var (
 	ErrBadProtocol      = &HTTPError{400, "malformed Sec-WebSocket-Protocol"}
 )
 
-// Append appends the refusal as a whole response, with the headers that its status demands (RFC 9110 §15): Allow with 405,
+// Append appends the refusal as a whole response, with the headers that its status demands (RFC 9110 §15): WWW-Authenticate with 401, Allow with 405,
 // Upgrade and Sec-WebSocket-Version with 426, Retry-After with 429 and 503.
 func (e *HTTPError) Append(dst []byte) []byte {
 	return AppendResponse(dst, e.Status, statusHeaders(e.Status), "text/plain; charset=utf-8", e.Reason+"\n", false)
@@ -49,6 +49,8 @@ func (e *HTTPError) Append(dst []byte) []byte {
 
 func statusHeaders(status int) []string {
 	switch status {
+	case 401:
+		return []string{"WWW-Authenticate: Bearer"}
 	case 405:
 		return []string{"Allow: GET"}
 	case 426:
