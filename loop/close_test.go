@@ -43,7 +43,7 @@ func TestClosing(t *testing.T) {
 		{"reserved code", bye(1006, ""), `close 1002 "`, "1002 by us: "},
 		{"one byte of a code", masked(codec.OpClose, "\x03"), `close 1002 "`, "1002 by us: "},
 		{"reason no UTF-8", bye(1000, "\xff"), `close 1007 "`, "1007 by us: "},
-		{"we close", text("close me") + text("ignored") + ping("ignored"), `text "last", text "very last", close 4001 "as you wish", RST`, "4001 by us: as you wish"},
+		{"we close", text("close me") + text("ignored") + ping("answered"), `text "last", text "very last", close 4001 "as you wish", pong "answered", RST`, "4001 by us: as you wish"},
 		{"we close, the client answers", text("close me") + text("ignored") + bye(4001, ""), `text "last", text "very last", close 4001 "as you wish", FIN`, "4001 by us: as you wish"},
 		{"closes cross", text("close me") + bye(1000, "bye"), `text "last", text "very last", close 4001 "as you wish", FIN`, "4001 by us: as you wish"},
 		{"we close, the client goes mad", text("close me") + "\xff\xff", `text "last", text "very last", close 4001 "as you wish", FIN`, "4001 by us: as you wish"},

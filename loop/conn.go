@@ -250,7 +250,7 @@ func (c *Conn) readFrame(b []byte) (rest []byte) {
 			c.message(m)
 		}
 	case codec.OpPing:
-		if c.state == open && c.spendControl() { // after our close frame nothing may follow (§5.5.1)
+		if c.spendControl() { // also behind our close frame, until the client's has come (§5.5.2)
 			c.answer(m.Payload)
 		}
 	case codec.OpPong: // a sign of life

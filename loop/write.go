@@ -292,7 +292,7 @@ func (c *Conn) flushSoon() {
 
 // flush writes until the queue is empty or the socket full.
 func (c *Conn) flush() {
-	if c.rare != nil && c.state == open && !c.marks.has(markBlocked) {
+	if c.rare != nil && (c.state == open || c.state == closing) && !c.marks.has(markBlocked) {
 		c.pushPong()
 	}
 	for c.first != nil && !c.marks.has(markBlocked) && c.state != dead {
