@@ -21,6 +21,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,6 +192,8 @@ func hmacOf(secret, signed string) string {
 	return signed + "." + base64.RawURLEncoding.EncodeToString(mac.Sum(nil))
 }
 
+func b64(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+
 func indent(text, by string) string {
 	return by + strings.ReplaceAll(strings.TrimSpace(text), "\n", "\n"+by)
 }
@@ -234,7 +237,6 @@ auth:
 	hour := time.Now().Add(-time.Hour)
 	valid := sign(t, hs, good)
 	parts := strings.Split(valid, ".")
-	b64 := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
 
 	refused := 0
 	for _, row := range []struct {
@@ -458,6 +460,187 @@ func TestTokenVerbs(t *testing.T) {
 		if strings.Contains(stderr, testSecret) {
 			t.Errorf("%s: the secret is in what it says", row.name)
 		}
+	}
+}
+
+// TestTokensMadeWithPrivateKeys: whatever kind of key a file has, and in whatever
+// form, the node takes the token, and the check says which key it was.
+func TestTokensMadeWithPrivateKeys(t *testing.T) {
+	rsaKey, err := rsa.GenerateKey(rand.Reader, 2048)
+	rsaPublic, rsaOwn := halves(t, rsaKey, err)
+	ecKey, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	ecPublic, ecOwn := halves(t, ecKey, err)
+	ec384Key, err := ecdsa.GenerateKey(elliptic.P384(), rand.Reader)
+	ec384Public, ec384Own := halves(t, ec384Key, err)
+	_, edKey, err := ed25519.GenerateKey(rand.Reader)
+	edPublic, edOwn := halves(t, edKey, err)
+	sec1, err := x509.MarshalECPrivateKey(ecKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	block := func(kind string, der []byte) string {
+		return string(pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}))
+	}
+	keys := "auth:\n  audience: sluice\n  keys:\n"
+	for _, k := range []struct{ id, alg, public string }{
+		{"rs", "RS256", rsaPublic}, {"ps", "PS384", rsaPublic}, {"es", "ES256", ecPublic}, {"es384", "ES384", ec384Public}, {"ed", "EdDSA", edPublic},
+	} {
+		keys += "    - {id: " + k.id + ", alg: " + k.alg + ", issuer: https://id.example, pem: " + strconv.Quote(k.public) + "}\n"
+	}
+	settings := configFile(t, keys)
+	n := startNode(t, settings).ready()
+	for _, row := range []struct {
+		name, key string
+		flags     []string
+		signedBy  string
+	}{
+		{"RSA in PKCS #8", rsaOwn, nil, `the RS256 key "rs" of https://id.example`},
+		{"RSA in PKCS #1", block("RSA PRIVATE KEY", x509.MarshalPKCS1PrivateKey(rsaKey)), nil, `the RS256 key "rs"`},
+		{"RSA for PS384", rsaOwn, []string{"--alg", "PS384"}, `the PS384 key "ps"`},
+		{"RSA by its ID", rsaOwn, []string{"--kid", "ps"}, `the PS384 key "ps"`},
+		{"P-256 in PKCS #8", ecOwn, nil, `the ES256 key "es"`},
+		{"P-256 in SEC 1", block("EC PRIVATE KEY", sec1), nil, `the ES256 key "es"`},
+		{"P-384", ec384Own, nil, `the ES384 key "es384"`},
+		{"Ed25519", edOwn, nil, `the EdDSA key "ed"`},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "own.pem")
+			if err := os.WriteFile(file, []byte(row.key), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			status, out, stderr := verb(t, "", append([]string{"token", "make", "42", "--channels", "a", "--key", file, settings}, row.flags...)...)
+			if status != 0 {
+				t.Fatal(stderr)
+			}
+			token := strings.TrimSpace(out)
+			_ = n.dial("/ws?token=" + token).Close()
+			status, out, stderr = verb(t, "", "token", "check", token, settings)
+			if status != 0 || !strings.Contains(out, row.signedBy) {
+				t.Errorf("%d %q %q, want it to say %s", status, out, stderr, row.signedBy)
+			}
+		})
+	}
+	t.Run("of a key that nobody configured", func(t *testing.T) {
+		file := filepath.Join(t.TempDir(), "own.pem")
+		if err := os.WriteFile(file, []byte(edOwn), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		status, out, stderr := verb(t, "", "token", "make", "42", "--key", file, "--kid", "k", "--issuer", "https://other.example")
+		head, _, _ := strings.Cut(out, ".")
+		if text, err := base64.RawURLEncoding.DecodeString(head); status != 0 || err != nil || string(text) != `{"alg":"EdDSA","typ":"JWT","kid":"k"}` {
+			t.Errorf("%d %s, %v %s", status, text, err, stderr)
+		}
+		for _, bad := range []struct {
+			flags []string
+			want  string
+		}{
+			{[]string{"--key", file, "--alg", "RS256"}, "RS256 needs an RSA key"},
+			{[]string{"--key", file + "2"}, "no such file"},
+			{[]string{"--key", file, "--alg", "none"}, `alg "none" is none of`},
+		} {
+			if status, _, stderr := verb(t, "", append([]string{"token", "make", "42"}, bad.flags...)...); status == 0 || !strings.Contains(stderr, bad.want) || strings.Contains(stderr, "PRIVATE KEY") {
+				t.Errorf("%v: %d %q, want it to say %s", bad.flags, status, stderr, bad.want)
+			}
+		}
+	})
+}
+
+func TestTokenCheckExplains(t *testing.T) {
+	p := newPublisher(t)
+	listed := p.publish(t, "1")
+	set := p.config(t)
+	secret := []string{"--auth-hmac-secret", testSecret, "--auth-audience", "sluice"}
+	ago := time.Now().Add(-25*time.Hour - 10*time.Second)
+	for _, row := range []struct {
+		name   string
+		token  string
+		args   []string
+		status int
+		want   []string
+	}{
+		{"valid", sign(t, testKey, auth.Claims{Audience: "sluice", TTL: 49 * time.Hour}), secret, 0,
+			[]string{"valid until 20", "in 2 days", "signed by  the HS256 key without an ID\n", `header     {"alg":"HS256","typ":"JWT"}`, `claims     {"sub":"42","aud":"sluice"`}},
+		{"expired", sign(t, testKey, auth.Claims{Audience: "sluice", Issued: ago, TTL: time.Hour}), secret, 1,
+			[]string{"refused    the token has expired", "expires    20", ", 1 day ago\n", "issued     20", ", 1 day 1 hour ago\n", "signed by  the HS256 key"}},
+		{"another's", sign(t, testKey, auth.Claims{Audience: "shop"}), secret, 1, []string{"refused    aud does not name this service", `"aud":"shop"`, "signed by  the HS256 key"}},
+		{"forged", hmacOf("x", b64(`{"alg":"HS256"}`)+"."+b64(`{"sub":"root","x":"\u202e\u009b"}`)), secret, 1,
+			[]string{"refused    the signature does not verify", "signed by  no key that is configured: nothing in it is proven", `"sub":"root"`}},
+		{"nonsense", "x.y.z", secret, 1, []string{"refused    a part of the token is not base64url"}},
+		{"by a key set", sign(t, listed, auth.Claims{}), []string{set}, 0, []string{`signed by  the EdDSA key "1" of https://id.example, listed in ` + p.URL + "/jwks.json"}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			status, out, stderr := verb(t, "", append([]string{"token", "check", row.token}, row.args...)...)
+			if status != row.status || (status != 0) != strings.Contains(stderr, "this token is refused: ") {
+				t.Errorf("status %d, want %d; %s", status, row.status, stderr)
+			}
+			for _, want := range row.want {
+				if !strings.Contains(out, want) {
+					t.Errorf("%q is not in\n%s", want, out)
+				}
+			}
+			if strings.ContainsAny(out, "\u202e\u009b") {
+				t.Error("what the token says steers the terminal")
+			}
+		})
+	}
+	p.document.Store(nil)
+	if status, out, stderr := verb(t, "", "token", "check", sign(t, listed, auth.Claims{}), set); status != 1 ||
+		!strings.Contains(out, "have not been fetched") || !strings.Contains(stderr, "the answer is 503") {
+		t.Errorf("without the key set: %d %q %q", status, out, stderr)
+	}
+}
+
+func TestInWords(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0 seconds", time.Second: "1 second", 59 * time.Second: "59 seconds", time.Minute: "1 minute", 61 * time.Second: "1 minute 1 second",
+		time.Hour + time.Second: "1 hour", 25 * time.Hour: "1 day 1 hour", 49*time.Hour + time.Minute: "2 days 1 hour",
+	} {
+		if got := inWords(d); got != want {
+			t.Errorf("%v: %q, want %q", d, got, want)
+		}
+	}
+}
+
+// TestInsecureCombinationsAreRefused: the check of a configuration says no, and why.
+func TestInsecureCombinationsAreRefused(t *testing.T) {
+	origins := []string{"--origins", "https://app.example"}
+	for _, row := range []struct {
+		name string
+		args []string
+		want string // part of the reason, "": it is valid
+	}{
+		{"a cookie without a list of pages", []string{"--auth-hmac-secret", testSecret, "--auth-cookie", "sid"}, "list the pages that may connect in origins"},
+		{"a cookie with --dev and no list", []string{"--dev", "--auth-hmac-secret", testSecret, "--auth-cookie", "sid"}, "list the pages that may connect in origins"},
+		{"a cookie with a list", append(origins, "--auth-hmac-secret", testSecret, "--auth-cookie", "sid"), ""},
+		{"a cookie for all pages", []string{"--auth-hmac-secret", testSecret, "--auth-cookie", "sid", "--origins", "*"}, "origins are compared exactly"},
+		{"a cookie for all pages of a domain", []string{"--auth-hmac-secret", testSecret, "--auth-cookie", "sid", "--origins", "https://*.app.example"}, "origins are compared exactly"},
+		{"anonymous clients, explicitly", []string{"--anonymous"}, ""},
+		{"a secret that can be guessed", []string{"--auth-hmac-secret", "secret"}, "HS256 needs at least 32"},
+		{"a key set that anybody on the way can change", []string{configFile(t, "auth: {jwks: [{url: http://id.example/jwks.json, issuer: https://id.example}]}")}, "use https://"},
+		{"a key set on this machine", []string{configFile(t, "auth: {jwks: [{url: http://127.0.0.1/jwks.json, issuer: https://id.example}]}")}, ""},
+		{"a switch that skips verification", []string{configFile(t, "auth: {skip_verification: true}")}, "skip_verification"},
+		{"the same as a flag", []string{"--auth-skip-verification"}, "unknown flag"},
+		{"the algorithm none", []string{configFile(t, "auth: {keys: [{alg: none, secret: "+testSecret+"}]}")}, `"none" is not one of`},
+		{"a public key as a secret", []string{configFile(t, "auth: {keys: [{alg: HS256, pem: x}]}")}, "everybody who knows this one could make tokens"},
+		{"keys for any issuer beside those of one", []string{"--auth-hmac-secret", testSecret, configFile(t, "auth: {jwks: [{url: https://id.example/jwks.json, issuer: https://id.example}]}")}, "could sign tokens in the name of"},
+		{"PROXY headers of everybody", []string{"--proxy-protocol", "any", "--proxy-from", "0.0.0.0/0"}, "is everybody"},
+		{"PROXY headers of everybody by IPv6", []string{"--proxy-protocol", "v2", "--proxy-from", "::/0"}, "is everybody"},
+		{"PROXY headers of nobody in particular", []string{"--proxy-protocol", "v1"}, "without proxy.from would let anybody claim any address"},
+		{"X-Forwarded-For of everybody", []string{"--proxy-trust", "0.0.0.0/0"}, "is everybody"},
+		{"a load balancer", []string{"--proxy-protocol", "any", "--proxy-from", "10.0.0.0/8", "--proxy-trust", "10.1.0.0/16"}, ""},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			status, out, stderr := verb(t, "", append([]string{"config", "check"}, row.args...)...)
+			if (status == 0) != (row.want == "") || !strings.Contains(stderr, row.want) {
+				t.Errorf("%d %q %q, want it to say %q", status, out, stderr, row.want)
+			}
+			if strings.Contains(stderr, testSecret) {
+				t.Error("the secret is in what it says")
+			}
+		})
+	}
+	if status, out, _ := verb(t, "", "config", "print"); status != 0 || !strings.Contains(out, "anonymous: false") {
+		t.Errorf("anonymous clients are let in by default: %d %s", status, out)
 	}
 }
 

@@ -21,9 +21,29 @@ func newVerifier(c *config.Config, log *zap.Logger) (*auth.Verifier, error) {
 	if !c.Auth.Configured() {
 		return nil, nil
 	}
-	keys, err := staticKeys(c)
+	o, err := tokenOptions(c)
 	if err != nil {
 		return nil, err
+	}
+	o.Events = auth.Events{
+		Fetched: func(url string, keys int) {
+			log.Info("key set fetched", zap.String("url", url), zap.Int("keys", keys))
+		},
+		Failed: func(url string, err error, retryIn time.Duration) {
+			log.Warn("cannot fetch a key set: the last good one stays in use", zap.String("url", url), zap.Error(err), zap.Duration("retry_in", retryIn))
+		},
+		Ignored: func(url, kid, why string) {
+			log.Warn("a key of a key set cannot be used", zap.String("url", url), zap.String("kid", kid), zap.String("why", why))
+		},
+	}
+	return auth.New(o)
+}
+
+// tokenOptions are a verifier's, without its events.
+func tokenOptions(c *config.Config) (auth.Options, error) {
+	keys, err := staticKeys(c)
+	if err != nil {
+		return auth.Options{}, err
 	}
 	o := auth.Options{
 		Keys:     keys,
@@ -32,22 +52,11 @@ func newVerifier(c *config.Config, log *zap.Logger) (*auth.Verifier, error) {
 		Leeway:   cmp.Or(c.Auth.Leeway, -1), // none is said by a negative one there
 		NoExpiry: !c.Auth.RequireExp,
 		Cookie:   c.Auth.Cookie,
-		Events: auth.Events{
-			Fetched: func(url string, keys int) {
-				log.Info("key set fetched", zap.String("url", url), zap.Int("keys", keys))
-			},
-			Failed: func(url string, err error, retryIn time.Duration) {
-				log.Warn("cannot fetch a key set: the last good one stays in use", zap.String("url", url), zap.Error(err), zap.Duration("retry_in", retryIn))
-			},
-			Ignored: func(url, kid, why string) {
-				log.Warn("a key of a key set cannot be used", zap.String("url", url), zap.String("kid", kid), zap.String("why", why))
-			},
-		},
 	}
 	for _, set := range c.Auth.KeySets() {
 		o.JWKS = append(o.JWKS, auth.JWKS{URL: set.URL, Issuer: set.Issuer, Algs: set.Algs, Refresh: set.Refresh})
 	}
-	return auth.New(o)
+	return o, nil
 }
 
 // staticKeys are the configured keys with the contents of their files.

@@ -121,8 +121,43 @@ func signer(k Key) (*algorithm, any, error) {
 	return alg, private, nil
 }
 
+// UsualAlg is the algorithm that a private key in PEM is used with where nobody says another: RS256, ES256, ES384 or EdDSA.
+func UsualAlg(private []byte) (string, error) {
+	signer, err := parsePrivate(private)
+	if err != nil {
+		return "", fmt.Errorf("auth: this key does not sign: %w", err)
+	}
+	why := ""
+	for _, name := range [...]string{"RS256", "ES256", "ES384", "EdDSA"} {
+		alg := findAlgorithm(name)
+		if misfit := alg.fits(signer.Public()); misfit == "" {
+			return name, nil
+		} else if alg.family == familyOf(signer.Public()) {
+			why = misfit
+		}
+	}
+	return "", fmt.Errorf("auth: this key does not sign: %s", why)
+}
+
+// Verifies reports whether k, with a public key, verifies what a private key in PEM signs.
+func (k Key) Verifies(private []byte) bool {
+	signer, err := parsePrivate(private)
+	if err != nil {
+		return false
+	}
+	public, err := parsePublic(k.PEM)
+	if err != nil {
+		return false
+	}
+	own, ok := signer.Public().(interface{ Equal(crypto.PublicKey) bool })
+	return ok && own.Equal(public)
+}
+
 func parsePrivate(text []byte) (crypto.Signer, error) {
-	block, _ := pem.Decode(text)
+	block, rest := pem.Decode(text)
+	if block != nil && block.Type == "EC PARAMETERS" { // openssl ecparam -genkey writes them in front; the key repeats them
+		block, _ = pem.Decode(rest)
+	}
 	if block == nil {
 		return nil, errors.New("it has no PEM block: a private key begins with -----BEGIN PRIVATE KEY-----")
 	}

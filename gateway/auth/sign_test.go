@@ -57,7 +57,51 @@ func TestSignTakesEveryPrivatePEM(t *testing.T) {
 		t.Fatal(err)
 	}
 	sec1 := pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der})
-	wantCode(t, mustNew(t, Options{Keys: []Key{{Alg: "ES256", PEM: e.public}}}), mustSign(t, Key{Alg: "ES256", PEM: sec1}, Claims{}), "")
+	parameters := pem.EncodeToMemory(&pem.Block{Type: "EC PARAMETERS", Bytes: []byte("\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07")})
+	for _, text := range [][]byte{sec1, append(parameters, sec1...)} {
+		wantCode(t, mustNew(t, Options{Keys: []Key{{Alg: "ES256", PEM: e.public}}}), mustSign(t, Key{Alg: "ES256", PEM: text}, Claims{}), "")
+	}
+}
+
+func TestUsualAlg(t *testing.T) {
+	for _, c := range []struct {
+		own  []byte
+		want string
+		err  string
+	}{
+		{rsaPair().own, "RS256", ""},
+		{p256Pair().own, "ES256", ""},
+		{p384Pair().own, "ES384", ""},
+		{edPair().own, "EdDSA", ""},
+		{p521Pair().own, "", "its curve is P-521"},
+		{rsaPair().public, "", "a token is signed with the private one"},
+		{[]byte("-----BEGIN ENCRYPTED PRIVATE KEY-----\nAA==\n-----END ENCRYPTED PRIVATE KEY-----\n"), "", "not an unencrypted PRIVATE KEY"},
+		{nil, "", "no PEM block"},
+	} {
+		got, err := UsualAlg(c.own)
+		if got != c.want || (err == nil) != (c.err == "") || err != nil && !strings.Contains(err.Error(), c.err) {
+			t.Errorf("%q, %v, want %q, %q", got, err, c.want, c.err)
+		}
+	}
+}
+
+func TestVerifiesItsOtherHalf(t *testing.T) {
+	for _, c := range []struct {
+		public, own []byte
+		want        bool
+	}{
+		{rsaPair().public, rsaPair().own, true},
+		{p256Pair().public, p256Pair().own, true},
+		{edPair().public, edPair().own, true},
+		{rsaPair().public, otherRSA().own, false},
+		{p256Pair().public, rsaPair().own, false},
+		{nil, rsaPair().own, false},
+		{rsaPair().public, nil, false},
+	} {
+		if got := (Key{PEM: c.public}).Verifies(c.own); got != c.want {
+			t.Errorf("%v, want %v", got, c.want)
+		}
+	}
 }
 
 func TestSignFaults(t *testing.T) {
