@@ -18,7 +18,15 @@ var mayImport = map[string][]string{
 	"pubsub":   {},
 	"loop":     {"codec"},
 	"gateway":  {"codec", "config", "loop", "pubsub"},
-	"loadtest": {"codec"},
+	"loadtest": {"codec", "pubsub/redisproc"},
+}
+
+// A folder inside another one stands for itself: the fault rig of loadtest runs
+// the Redis that pubsub's tests run, but must not judge a node with the node's
+// own code.
+func allows(allowed []string, own string) bool {
+	top, _, _ := strings.Cut(own, "/")
+	return slices.ContainsFunc(allowed, func(a string) bool { return a == top || a == own || strings.HasPrefix(own, a+"/") })
 }
 
 // foreign are the libraries that are one folder's business.
@@ -57,7 +65,7 @@ func TestImportsPointDownwards(t *testing.T) {
 		for _, path := range p.Imports {
 			if own, ok := strings.CutPrefix(path, "sluice/"); ok {
 				other, _, _ := strings.Cut(own, "/")
-				if other != top && !slices.Contains(allowed, other) {
+				if other != top && !allows(allowed, own) {
 					t.Errorf("%s imports %s: %s may import only %q of this module", dir, path, top, allowed)
 				}
 			}
