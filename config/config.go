@@ -73,7 +73,7 @@ type Message struct {
 
 	Rate        int  `yaml:"rate" range:"0..1000000" help:"Messages a second that one connection may send over time; more close it with 1008; 0 means no limit"`
 	Burst       int  `yaml:"burst" range:"1..1000000" help:"Messages that one connection may send at once, above message.rate"`
-	BytesRate   Size `yaml:"bytes_rate" range:"0B..1GiB" help:"Bytes a second that one connection may send over time, frame headers included; more close it with 1008; 0 means no limit"`
+	BytesRate   Size `yaml:"bytes_rate" range:"0B..1GiB" help:"Bytes a second that one connection may send over time, frame headers included, and of deflated messages what they inflate to; more close it with 1008; 0 means no limit"`
 	BytesBurst  Size `yaml:"bytes_burst" range:"128B..384MiB" help:"Bytes that one connection may send at once, above message.bytes_rate; at least message.max"`
 	ControlRate int  `yaml:"control_rate" range:"0..1000" help:"Pings and pongs a second that one connection may send over time, and twice as many at once; more close it with 1008; 0 means no limit"`
 	Incomplete  Size `yaml:"incomplete" range:"64KiB..1024GiB" help:"Bytes of incomplete messages that this node holds for all its clients together; a client that sends more of one is closed with 1013; at least message.max"`

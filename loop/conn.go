@@ -276,6 +276,10 @@ func (c *Conn) message(m codec.Message) {
 			c.fail(asViolation(err))
 			return
 		}
+		// A message of 64 bytes may have become 64 KiB: what it costs others is not what it cost its sender.
+		if grown := len(inflated) - len(m.Payload); grown > 0 && !c.spendBytes(grown) {
+			return
+		}
 		m.Payload = inflated
 	}
 	c.r.handler.OnMessage(c, m.Op, m.Payload)

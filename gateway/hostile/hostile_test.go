@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
@@ -124,4 +125,23 @@ func TestSoak(t *testing.T) {
 	if err := Soak(t.Context(), n, reactors, SoakOptions{For: 2 * time.Second, Clients: 50, Rate: 20, Seed: 1, Out: t.Output()}); err != nil {
 		t.Error(err)
 	}
+}
+
+func TestCompressed(t *testing.T) {
+	t.Parallel()
+	judge(t, start(t, slices.Concat(steady, CompressionFlags)...), Compressed())
+}
+
+func TestTokens(t *testing.T) {
+	t.Parallel()
+	judge(t, start(t, guard(t)...), Tokens())
+}
+
+// guard are the flags for Tokens.
+func guard(t *testing.T) []string {
+	flags, err := Guarded(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return append(flags, steady...)
 }

@@ -3,6 +3,7 @@ package hostile
 import (
 	"bufio"
 	"bytes"
+	"compress/flate"
 	"context"
 	"encoding/binary"
 	"encoding/hex"
@@ -20,7 +21,8 @@ import (
 // while another reads.
 type Peer struct {
 	*net.TCPConn
-	r *bufio.Reader
+	r        *bufio.Reader
+	deflates bool // permessage-deflate was agreed on
 }
 
 // Dial opens a TCP connection. All its reads together have to be done within
@@ -31,7 +33,7 @@ func Dial(ctx context.Context, address string) (*Peer, error) {
 		return nil, err
 	}
 	tcp := c.(*net.TCPConn) // what dialing "tcp" gives
-	return &Peer{tcp, bufio.NewReader(tcp)}, tcp.SetDeadline(time.Now().Add(Patience))
+	return &Peer{TCPConn: tcp, r: bufio.NewReader(tcp)}, tcp.SetDeadline(time.Now().Add(Patience))
 }
 
 // Request is the head of a handshake for a path. fields are header lines without
@@ -103,9 +105,20 @@ func (p *Peer) ReadResponse() (status int, rest string, err error) {
 		line, err := p.r.ReadString('\n')
 		rest += line
 		if err != nil || line == "\r\n" {
+			p.deflates = extensions(rest) != ""
 			return status, rest, err
 		}
 	}
+}
+
+// extensions is the value of Sec-WebSocket-Extensions in a response's header.
+func extensions(header string) string {
+	for line := range strings.Lines(header) {
+		if name, value, _ := strings.Cut(line, ":"); strings.EqualFold(name, "Sec-WebSocket-Extensions") {
+			return strings.TrimSpace(value)
+		}
+	}
+	return ""
 }
 
 // Frame opcodes, RFC 6455 §5.2.
@@ -117,13 +130,15 @@ const (
 	opPong   = 10
 )
 
-// ReadFrame reads a frame of the server's, which never fragments.
+// ReadFrame reads a frame of the server's, which never fragments, and inflates it
+// where it has RSV1.
 func (p *Peer) ReadFrame() (op byte, payload []byte, err error) {
 	var head [2]byte
 	if _, err := io.ReadFull(p.r, head[:]); err != nil {
 		return 0, nil, err
 	}
-	if head[0]&0xF0 != 0x80 || head[1]&0x80 != 0 {
+	deflated := p.deflates && head[0]&0x40 != 0 && head[0]&8 == 0
+	if head[0]&0xF0 != 0x80 && !deflated || head[1]&0x80 != 0 {
 		return 0, nil, fmt.Errorf("the server sent a frame that begins % x", head)
 	}
 	length := uint64(head[1])
@@ -140,11 +155,15 @@ func (p *Peer) ReadFrame() (op byte, payload []byte, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	if length > 32<<20 {
+	const enough = 32 << 20
+	if length > enough {
 		return 0, nil, fmt.Errorf("the server sent a frame of %d bytes", length)
 	}
 	payload = make([]byte, length)
-	_, err = io.ReadFull(p.r, payload)
+	if _, err = io.ReadFull(p.r, payload); err == nil && deflated {
+		whole := io.MultiReader(bytes.NewReader(payload), strings.NewReader(deflateTail+"\x01\x00\x00\xff\xff"))
+		payload, err = io.ReadAll(io.LimitReader(flate.NewReader(whole), enough))
+	}
 	return head[0] & 15, payload, err
 }
 

@@ -28,11 +28,12 @@ func (h How) String() string { return [...]string{"whole", "byte by byte", "in p
 
 // Row is one hostile input and what must come of it.
 type Row struct {
-	Name string
-	Path string // opened by a proper handshake before Send goes out; "": Send begins with the request
-	Send string // the bytes; see Bytes and Frame
-	Play Play   // instead of Send, where bytes alone will not do
-	How  []How  // nil: all that make sense for so many bytes
+	Name   string
+	Path   string   // opened by a proper handshake before Send goes out; "": Send begins with the request
+	Fields []string // header lines of that handshake, as of Request
+	Send   string   // the bytes; see Bytes and Frame
+	Play   Play     // instead of Send, where bytes alone will not do
+	How    []How    // nil: all that make sense for so many bytes
 
 	// Want is what comes back, separated by ", ":
 	//
@@ -45,6 +46,9 @@ type Row struct {
 	// refusal, close or gone, the connection must still be well: it is closed with
 	// 1000, which must be answered.
 	Want string
+
+	// Agreed is the Sec-WebSocket-Extensions of the answer: "none", or "" for any.
+	Agreed string
 
 	// Reason is what must be counted, once: a metric with its labels. "" is what
 	// follows from Want.
@@ -139,7 +143,7 @@ func (r *Row) Run(ctx context.Context, n *Node, how How) error {
 
 func (r *Row) connect(ctx context.Context, n *Node) (*Peer, error) {
 	if r.Path != "" {
-		return Open(ctx, n, r.Path)
+		return Open(ctx, n, r.Path, r.Fields...)
 	}
 	return Dial(ctx, n.Public)
 }
@@ -173,6 +177,9 @@ func (r *Row) read(p *Peer) (string, error) {
 		got = append(got, fmt.Sprint(status))
 		if statusLine.MatchString(rest) || strings.Contains(rest, "EVIL") {
 			return "", fmt.Errorf("answered %d with what is not its own: %q", status, rest)
+		}
+		if agreed := extensions(rest); r.Agreed != "" && agreed != strings.TrimPrefix(r.Agreed, "none") {
+			return "", fmt.Errorf("agreed on extensions %q, want %q", agreed, r.Agreed)
 		}
 		if status != 101 {
 			return got[0], err

@@ -162,30 +162,3 @@ func idle(ctx context.Context, n *Node) error {
 		return err
 	})
 }
-
-// Publish publishes to a channel, as PUBLISH of a backend, count times.
-func (n *Node) Publish(ctx context.Context, channel string, payloads ...string) error {
-	c, err := (&net.Dialer{Timeout: Patience}).DialContext(ctx, "tcp", n.Redis)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if err := c.SetDeadline(time.Now().Add(Patience)); err != nil {
-		return err
-	}
-	answer := make([]byte, 64)
-	for _, payload := range payloads {
-		channel := "sluice:" + channel
-		if _, err := fmt.Fprintf(c, "*3\r\n$7\r\nPUBLISH\r\n$%d\r\n%s\r\n$%d\r\n%s\r\n", len(channel), channel, len(payload), payload); err != nil {
-			return err
-		}
-		k, err := c.Read(answer)
-		if err != nil {
-			return err
-		}
-		if answer[0] != ':' {
-			return fmt.Errorf("PUBLISH was answered %q", answer[:k])
-		}
-	}
-	return nil
-}
