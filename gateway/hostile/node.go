@@ -32,6 +32,8 @@ type Node struct {
 	Preamble string
 
 	cmd   *exec.Cmd
+	log   io.ReadCloser
+	deaf  sync.Mutex // held by who wants the log not to be read
 	http  *http.Client
 	ended chan struct{} // closed when the process has ended and its log is read
 	err   error         // how it ended; read after ended
@@ -64,14 +66,14 @@ func Start(ctx context.Context, program string, flags ...string) (*Node, error) 
 func StartCommand(ctx context.Context, cmd *exec.Cmd) (*Node, error) {
 	n := &Node{cmd: cmd, ended: make(chan struct{}), http: &http.Client{Timeout: Patience, Transport: &http.Transport{MaxIdleConnsPerHost: 1}}}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // a test that dies leaves no node behind
-	log, err := cmd.StderrPipe()
-	if err != nil {
+	var err error
+	if n.log, err = cmd.StderrPipe(); err != nil {
 		return nil, err
 	}
 	if err := cmd.Start(); err != nil {
 		return nil, fmt.Errorf("starting %s: %w", cmd.Path, err)
 	}
-	go n.follow(log)
+	go n.follow()
 	if err := n.waitReady(ctx); err != nil {
 		return nil, errors.Join(err, n.Kill())
 	}
@@ -79,10 +81,12 @@ func StartCommand(ctx context.Context, cmd *exec.Cmd) (*Node, error) {
 }
 
 // follow reads the log until the process ends.
-func (n *Node) follow(log io.Reader) {
-	lines := bufio.NewScanner(log)
+func (n *Node) follow() {
+	lines := bufio.NewScanner(n.log)
 	lines.Buffer(nil, 1<<20)
 	for lines.Scan() {
+		n.deaf.Lock()
+		n.deaf.Unlock() //nolint:staticcheck // waiting is all that is wanted
 		line := LogLine{Text: lines.Text()}
 		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			line.Level, line.Message = "raw", line.Text // a crash, or the race detector

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"os/exec"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -54,16 +56,16 @@ func TestFilesRunOut(t *testing.T) {
 	if _, err := o.Beat(t.Context()); err != nil {
 		t.Error(err)
 	}
-	for _, p := range crowd {
+	for _, p := range crowd { // their files are enough for others; it tries again every half second at least
 		p.Close()
-	}
-	if err := unix.Prlimit(n.PID(), unix.RLIMIT_NOFILE, &was, nil); err != nil {
-		t.Fatal(err)
 	}
 	if c, err := NewCanary(t.Context(), n); err != nil {
 		t.Error(err)
 	} else {
 		c.Close()
+	}
+	if err := unix.Prlimit(n.PID(), unix.RLIMIT_NOFILE, &was, nil); err != nil {
+		t.Fatal(err)
 	}
 	if now, err := n.Figures(); err != nil || now["sluice_accept_errors_total"] == 0 {
 		t.Errorf("failed accepts were counted %v times, %v", now["sluice_accept_errors_total"], err)
@@ -244,4 +246,143 @@ func TestThunderingHerd(t *testing.T) {
 	come(first)
 	second := start(t, steady...)
 	come(second)
+}
+
+// misproxied begins connections that are dropped, and logged, for want of a PROXY
+// header.
+func misproxied(t *testing.T, n *Node, count int) {
+	t.Helper()
+	inCrowds(t, 16, count, func(int) error {
+		p, err := Dial(t.Context(), n.Public)
+		if err != nil {
+			return err
+		}
+		defer vanish(p)
+		send(p, Request("/echo"), Whole)
+		if status, _, err := p.ReadResponse(); !isGone(err) {
+			return fmt.Errorf("answered %d, %w", status, err)
+		}
+		return nil
+	})
+}
+
+// TestLogIsNotRead: a log that nobody reads, and then one that nobody can read any
+// more, is no concern of the clients'.
+func TestLogIsNotRead(t *testing.T) {
+	t.Parallel()
+	n, err := Start(t.Context(), program, "--reactors", fmt.Sprint(reactors), "--proxy-protocol", "v1", "--proxy-from", "127.0.0.0/8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	n.Preamble = "PROXY UNKNOWN\r\n"
+	o := watch(t, n)
+	n.deaf.Lock()
+	if err := fillLog(n); err != nil {
+		t.Fatal(err)
+	}
+	misproxied(t, n, 100)
+	o.undisturbed(t)
+	if err := n.log.Close(); err != nil {
+		t.Error(err)
+	}
+	n.deaf.Unlock()
+	err = Eventually(t.Context(), func() error { // the line that could not be written cannot be written now
+		if figures(t, n)["sluice_log_lines_lost_total"] == 0 {
+			return errors.New("no line was lost")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	misproxied(t, n, 100)
+	o.undisturbed(t)
+	o.Close()
+	if err := n.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// fillLog writes into a node's log, which is a pipe, until it takes no more.
+func fillLog(n *Node) error {
+	pipe, err := unix.Open(fmt.Sprintf("/proc/%d/fd/2", n.PID()), unix.O_WRONLY|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = unix.Close(pipe) }() // what was written is of no use to anybody
+	for {
+		if _, err := unix.Write(pipe, []byte("{}\n")); err != nil {
+			if errors.Is(err, unix.EAGAIN) {
+				return nil
+			}
+			return err
+		}
+	}
+}
+
+// TestDiskIsFull: a log that cannot be written is no concern of the clients'.
+func TestDiskIsFull(t *testing.T) {
+	t.Parallel()
+	// Where it listens is told for it, and is its own among loopback's many addresses.
+	host := fmt.Sprintf("127.%d.%d.%d", 100+rand.IntN(100), rand.IntN(256), 1+rand.IntN(250))
+	public, admin, broker := host+":8000", host+":8001", host+":6379"
+	n, err := StartCommand(t.Context(), exec.Command("bash", "-c", `echo "$1" >&2; echo "$2" >&2; exec "$0" "${@:3}" 2>/dev/full`, program,
+		fmt.Sprintf(`{"msg":"serving","listen":%q,"admin":%q}`, public, admin), fmt.Sprintf(`{"msg":"connected to Redis","redis":%q}`, broker),
+		"--dev", "--listen", public, "--admin", admin, "--redis", "embedded://"+broker, "--reactors", fmt.Sprint(reactors)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := watch(t, n)
+	if lost := figures(t, n)["sluice_log_lines_lost_total"]; lost == 0 {
+		t.Error("no lines were lost: the disk was not full")
+	}
+	rows := Frames()
+	for i := range rows[:10] {
+		if err := o.Judge(t.Context(), &rows[i], Whole); err != nil {
+			t.Error(rows[i].Name, err)
+		}
+	}
+	o.undisturbed(t)
+	o.Close()
+	if err := n.Stop(context.Background()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestStarved: a node that has a fifth of a processor is slow, and right.
+func TestStarved(t *testing.T) {
+	t.Parallel()
+	n := start(t, steady...)
+	o := watch(t, n)
+	ctx, stop := context.WithCancel(t.Context())
+	var pulse sync.WaitGroup
+	pulse.Go(func() {
+		for running := false; ctx.Err() == nil; running = !running {
+			signal, length := syscall.SIGSTOP, 40*time.Millisecond
+			if running {
+				signal, length = syscall.SIGCONT, 10*time.Millisecond
+			}
+			if err := n.Signal(signal); err != nil {
+				t.Error(err)
+				return
+			}
+			select {
+			case <-ctx.Done():
+			case <-time.After(length):
+			}
+		}
+	})
+	rows := slices.Concat(Handshakes(), Frames())
+	inCrowds(t, 8, len(rows), func(i int) error {
+		if err := rows[i].Run(t.Context(), n, Whole); err != nil {
+			return fmt.Errorf("%s: %w", rows[i].Name, err)
+		}
+		return nil
+	})
+	stop()
+	pulse.Wait()
+	if err := n.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	o.undisturbed(t)
 }
