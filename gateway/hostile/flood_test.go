@@ -5,10 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // inCrowds calls do count times, from as many goroutines as crowd says.
@@ -366,5 +368,36 @@ func TestPongs(t *testing.T) {
 			}
 			return
 		}
+	}
+}
+
+// TestTokensDriveNothing: what a token says of where its keys are makes nobody
+// look there.
+func TestTokensDriveNothing(t *testing.T) {
+	t.Parallel()
+	n := start(t, guard(t)...)
+	lure, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer lure.Close()
+	url := "http://" + lure.Addr().String() + "/"
+	for i := range 100 {
+		wrong := forge(unknown, fmt.Sprintf(`{"alg":"RS256","kid":"%d","jku":%q,"x5u":%q}`, i, url, url), fmt.Sprintf(`{"iss":%q,"sub":"42","exp":9999999999}`, url))
+		p, err := Dial(t.Context(), n.Public)
+		if err != nil {
+			t.Fatal(err)
+		}
+		send(p, Request("/ws?channel=a", "Authorization: Bearer "+wrong), Whole)
+		if status, rest, err := p.ReadResponse(); status != 401 {
+			t.Fatalf("answered %d %q, %v", status, rest, err)
+		}
+		vanish(p)
+	}
+	if err := lure.(*net.TCPListener).SetDeadline(time.Now()); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := lure.Accept(); err == nil {
+		t.Errorf("%s connected", c.RemoteAddr())
 	}
 }

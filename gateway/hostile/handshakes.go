@@ -1,6 +1,7 @@
 package hostile
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -32,6 +33,7 @@ func Handshakes() []Row {
 		{Name: "64 header lines", Send: swap(many(64)...), Want: "101"},
 		{Name: "65 header lines", Send: swap(many(65)...), Want: "431"},
 		{Name: "2000 header lines", Send: swap(many(2000)...), Want: "431"},
+		{Name: "2000 short header lines", Send: swap(strings.Split(strings.TrimSuffix(strings.Repeat("ab: \n", 2000), "\n"), "\n")...), Want: "431"},
 		{Name: "URL of 5000 bytes", Send: Request("/EVIL" + strings.Repeat("x", 5000)), Want: "414"},
 		{Name: "method that never ends", Send: strings.Repeat("G", 5000), Want: "414"},
 		{Name: "32 subprotocols", Send: swap("Sec-WebSocket-Protocol: " + numbered("p", 32)), Want: "101"},
@@ -97,6 +99,8 @@ func Handshakes() []Row {
 		{Name: "two Content-Lengths", Send: swap("Content-Length: 0", "Content-Length: 0"), Want: "400"},
 		{Name: "Content-Length: +0", Send: swap("Content-Length: +0"), Want: "400"},
 		{Name: "Content-Length: 0,0", Send: swap("Content-Length: 0,0"), Want: "400"},
+		{Name: "Content-Length: 5,5", Send: swap("Content-Length: 5,5") + "EVIL!", Want: "400"},
+		{Name: "a body of 10000 bytes", Send: swap("Content-Length: 10000") + strings.Repeat("EVIL!", 2000), Want: "400"},
 		{Name: "empty Content-Length", Send: swap("Content-Length:"), Want: "400"},
 		{Name: "Transfer-Encoding: chunked", Send: swap("Transfer-Encoding: chunked") + "0\r\n\r\n", Want: "400"},
 		{Name: "Transfer-Encoding: identity", Send: swap("Transfer-Encoding: identity"), Want: "400"},
@@ -107,7 +111,12 @@ func Handshakes() []Row {
 		{Name: "a request behind a refused one", Send: swap("Sec-WebSocket-Version: 12") + "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", Want: "426"},
 		{Name: "garbage behind a refused request", Send: Request("/EVIL") + strings.Repeat("EVIL\r\n\r\n", 1000), Want: "404"},
 		{Name: "a message in the request's segment", Send: swap() + Frame(0x81, "early"), Want: "101, text early"},
+		{Name: "length 2^63 + 1 in the request's segment", Send: swap() + Bytes("82 FF 8000000000000001 00000000"), Want: "101, close 1002"},
 		{Name: "a broken frame in the request's segment", Send: swap() + Bytes("C1 85 00000000 'early'"), Want: "101, close 1002"},
+	}
+	for _, spaces := range []int{7000, 32_000} {
+		rows = append(rows, Row{Name: fmt.Sprintf("a subprotocol with %d spaces in it", spaces), Send: swap("Sec-WebSocket-Protocol: b" + strings.Repeat(" ", spaces) + "x"),
+			How: []How{Whole}, Want: map[bool]string{true: "400", false: "431"}[spaces < 8192]})
 	}
 	return append(rows, webSocketFields()...)
 }
