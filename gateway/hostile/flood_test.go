@@ -80,12 +80,6 @@ func figures(t *testing.T, n *Node) Figures {
 	return f
 }
 
-// vanish ends a connection by RST, so that no port is kept for it.
-func vanish(p *Peer) {
-	_ = p.SetLinger(0) // it fails only where the connection has gone
-	_ = p.Close()
-}
-
 // TestConnectFlood: who connects and leaves, with a handshake or without, as fast
 // as that goes, leaves nothing behind.
 func TestConnectFlood(t *testing.T) {
@@ -113,7 +107,7 @@ func TestConnectFlood(t *testing.T) {
 				if err != nil {
 					return err
 				}
-				defer vanish(p)
+				defer p.vanish()
 				return do(p)
 			})
 			o.undisturbed(t)
@@ -134,7 +128,7 @@ func TestWrongTokens(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		defer vanish(p)
+		defer p.vanish()
 		wrong := forge(fmt.Sprint(unknown, i), ourHeader, claims(fmt.Sprint(i), "9999999999"))
 		send(p, Request("/ws?channel=a", "Authorization: Bearer "+wrong), Whole)
 		if status, rest, err := p.ReadResponse(); status != 401 {
@@ -176,11 +170,11 @@ func TestChannelsComeAndGo(t *testing.T) {
 		if err != nil {
 			return err
 		}
-		vanish(p)
+		p.vanish()
 		if p, err = Open(t.Context(), n, "/ws?channel=same"); err != nil {
 			return err
 		}
-		vanish(p)
+		p.vanish()
 		return n.Publish(t.Context(), "same", fmt.Sprint(i))
 	})
 	seen := map[string]bool{}
@@ -191,7 +185,7 @@ func TestChannelsComeAndGo(t *testing.T) {
 		}
 		seen[string(payload)] = true
 	}
-	vanish(stays)
+	stays.vanish()
 	o.undisturbed(t)
 	err = Eventually(t.Context(), func() error {
 		for _, channel := range []string{"same", "c0", fmt.Sprint("c", visits*each-1)} {
@@ -229,7 +223,7 @@ func TestHoarders(t *testing.T) {
 	})
 	defer func() {
 		for _, p := range held {
-			vanish(p)
+			p.vanish()
 		}
 	}()
 	if now := figures(t, n); now["sluice_incomplete_bytes"] > 8<<20 {
@@ -243,7 +237,7 @@ func TestHoarders(t *testing.T) {
 		t.Errorf("the node's memory has grown by %d bytes, %v", grown, err)
 	}
 	for _, p := range held {
-		vanish(p)
+		p.vanish()
 	}
 	o.undisturbed(t)
 }
@@ -284,7 +278,7 @@ func TestManySmallMessages(t *testing.T) {
 	if err := <-sent; err != nil {
 		t.Error(err)
 	}
-	vanish(p)
+	p.vanish()
 	o.undisturbed(t)
 }
 
@@ -392,7 +386,7 @@ func TestTokensDriveNothing(t *testing.T) {
 		if status, rest, err := p.ReadResponse(); status != 401 {
 			t.Fatalf("answered %d %q, %v", status, rest, err)
 		}
-		vanish(p)
+		p.vanish()
 	}
 	if err := lure.(*net.TCPListener).SetDeadline(time.Now()); err != nil {
 		t.Fatal(err)

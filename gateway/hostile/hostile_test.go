@@ -123,7 +123,7 @@ func TestProxied(t *testing.T) {
 
 func TestSoak(t *testing.T) {
 	t.Parallel()
-	n := start(t, SoakFlags...)
+	n := start(t, soaked(t)...)
 	if err := Soak(t.Context(), n, reactors, SoakOptions{For: 2 * time.Second, Clients: 50, Rate: 20, Seed: 1, Out: t.Output()}); err != nil {
 		t.Error(err)
 	}
@@ -146,4 +146,38 @@ func guard(t *testing.T) []string {
 		t.Fatal(err)
 	}
 	return append(flags, steady...)
+}
+
+// soaked are the flags for Soak.
+func soaked(t *testing.T) []string {
+	flags, err := SoakFlags(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return flags
+}
+
+// TestMemoryIsSteady: what an attack leaves behind shows when it comes again and
+// again.
+func TestMemoryIsSteady(t *testing.T) {
+	t.Parallel()
+	n := start(t, soaked(t)...)
+	o := watch(t, n)
+	s := &soak{n: n, oracle: o, all: attacks()}
+	s.round(t.Context(), 32)
+	o.undisturbed(t)
+	warm, err := n.Collect()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		s.round(t.Context(), 32)
+	}
+	o.undisturbed(t)
+	if err := o.Steady(t.Context(), warm); err != nil {
+		t.Error(err)
+	}
+	for _, err := range s.faults {
+		t.Error(err)
+	}
 }

@@ -168,7 +168,7 @@ func testVanished(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(func() { vanish(p) })
+			t.Cleanup(func() { p.vanish() })
 			send(p, words, Whole)
 			peers = append(peers, p)
 		}
@@ -229,7 +229,7 @@ func testAcceptQueue(t *testing.T) {
 		inCrowds(t, crowd, crowd, func(int) error {
 			p, err := Open(t.Context(), n, "/echo")
 			if err == nil {
-				vanish(p)
+				p.vanish()
 			}
 			return err
 		})

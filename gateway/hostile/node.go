@@ -242,6 +242,14 @@ func (n *Node) RSS() (int64, error) {
 	return pages * int64(os.Getpagesize()), err
 }
 
+// Collect has the process collect its garbage, and returns RSS after that.
+func (n *Node) Collect() (int64, error) {
+	if _, err := n.get("/debug/pprof/heap?gc=1"); err != nil {
+		return 0, err
+	}
+	return n.RSS()
+}
+
 // CPU is the processor time that the process has used.
 func (n *Node) CPU() (time.Duration, error) {
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", n.PID()))

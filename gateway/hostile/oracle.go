@@ -159,6 +159,22 @@ func (o *Oracle) Leftovers(ctx context.Context) error {
 	})
 }
 
+// Steady waits until the node's resident memory, garbage collected, is no more than
+// a twentieth and 8 MiB above what it was. A process gives memory back some time
+// after it has no more use for it.
+func (o *Oracle) Steady(ctx context.Context, was int64) error {
+	return Eventually(ctx, func() error {
+		rss, err := o.node.Collect()
+		if err != nil {
+			return errors.Join(err, o.node.Alive())
+		}
+		if most := was + was/20 + 8<<20; rss > most {
+			return fmt.Errorf("the node's memory is %d KiB, was %d KiB", rss>>10, was>>10)
+		}
+		return nil
+	})
+}
+
 // Grown is by how many bytes the node's resident memory is larger than it was.
 func (o *Oracle) Grown() (int64, error) {
 	rss, err := o.node.RSS()

@@ -257,7 +257,7 @@ func misproxied(t *testing.T, n *Node, count int) {
 		if err != nil {
 			return err
 		}
-		defer vanish(p)
+		defer p.vanish()
 		send(p, Request("/echo"), Whole)
 		if status, _, err := p.ReadResponse(); !isGone(err) {
 			return fmt.Errorf("answered %d, %w", status, err)

@@ -20,17 +20,24 @@ type SoakOptions struct {
 	Rate    int           // messages a second that are published to all subscribers
 	Seed    uint64        // which rows come in which order
 	P99     time.Duration // that canaries may wait for an answer; 0: any
+	Warm    bool          // begin with every attack once, and hold memory at the end against memory after that
 	Out     io.Writer
 }
 
-// SoakFlags are what a node is to be started with for Soak.
-var SoakFlags = []string{"--handshake-timeout", "2s", "--message-timeout", "2s", "--close-timeout", "500ms", "--message-rate", "1000", "--message-burst", "2000"}
+// SoakFlags writes the configuration of a node for Soak into dir and returns the
+// flags that it is to be started with.
+func SoakFlags(dir string) ([]string, error) {
+	flags, err := Guarded(dir)
+	return slices.Concat(flags, CompressionFlags,
+		[]string{"--handshake-timeout", "2s", "--message-timeout", "2s", "--close-timeout", "500ms", "--message-rate", "1000", "--message-burst", "2000"}), err
+}
 
 // soak is one run.
 type soak struct {
 	o      SoakOptions
 	n      *Node
 	oracle *Oracle
+	all    []attack
 
 	delivered, attacks, published atomic.Int64
 
@@ -52,14 +59,26 @@ func (s *soak) fault(err error) {
 // Soak mixes hostile clients with ordinary ones on a node that was started with
 // SoakFlags, writes a line each second, and returns what went wrong. Ordinary
 // clients must get every message once and in order, canaries must be answered,
-// and in the end nothing may be left over.
+// and in the end nothing may be left over, and memory be what it was.
 func Soak(ctx context.Context, n *Node, reactors int, o SoakOptions) error {
 	oracle, err := Watch(ctx, n, reactors)
 	if err != nil {
 		return err
 	}
 	defer oracle.Close()
-	s := &soak{o: o, n: n, oracle: oracle}
+	s := &soak{o: o, n: n, oracle: oracle, all: attacks()}
+	hostiles := max(1, o.Clients/10)
+	var warm int64
+	if o.Warm {
+		fmt.Fprintf(o.Out, "every attack once, %d of them, to warm up\n", len(s.all))
+		s.round(ctx, hostiles)
+		if err := oracle.Leftovers(ctx); err != nil {
+			return errors.Join(append(s.faults, err)...)
+		}
+		if warm, err = n.Collect(); err != nil {
+			return err
+		}
+	}
 	running, stop := context.WithTimeout(ctx, o.For)
 	defer stop()
 	var subscribers, hostile sync.WaitGroup
@@ -67,7 +86,7 @@ func Soak(ctx context.Context, n *Node, reactors int, o SoakOptions) error {
 	if err := s.subscribe(ctx, &subscribers, last); err != nil {
 		return err
 	}
-	for i := range max(1, o.Clients/10) {
+	for i := range hostiles {
 		hostile.Go(func() { s.attack(ctx, running, uint64(i)) })
 	}
 	hostile.Go(func() { s.publish(ctx, running, last) })
@@ -83,7 +102,12 @@ func Soak(ctx context.Context, n *Node, reactors int, o SoakOptions) error {
 	if err := n.Alive(); err != nil {
 		s.fault(err)
 	}
-	grown, err := oracle.Grown()
+	if o.Warm {
+		if err := oracle.Steady(ctx, warm); err != nil {
+			s.fault(err)
+		}
+	}
+	memory, err := n.Collect()
 	if err != nil {
 		s.fault(err)
 	}
@@ -91,8 +115,12 @@ func Soak(ctx context.Context, n *Node, reactors int, o SoakOptions) error {
 	if p99 := quantile(latencies, 0.99); o.P99 > 0 && p99 > o.P99 {
 		s.fault(fmt.Errorf("the canaries' p99 is %s, more than %s", p99, o.P99))
 	}
-	fmt.Fprintf(o.Out, "canary p50 %s p99 %s max %s; %d attacks; %d published to %d clients, %d delivered; memory grew by %d KiB\n",
-		quantile(latencies, 0.5), quantile(latencies, 0.99), quantile(latencies, 1), s.attacks.Load(), s.published.Load(), o.Clients, s.delivered.Load(), grown>>10)
+	fmt.Fprintf(o.Out, "canary p50 %s p99 %s max %s; %d attacks; %d published to %d clients, %d delivered; memory is %d KiB",
+		quantile(latencies, 0.5), quantile(latencies, 0.99), quantile(latencies, 1), s.attacks.Load(), s.published.Load(), o.Clients, s.delivered.Load(), memory>>10)
+	if o.Warm {
+		fmt.Fprintf(o.Out, ", %+.1f %% of what it was when warm", 100*float64(memory-warm)/float64(warm))
+	}
+	fmt.Fprintln(o.Out)
 	return errors.Join(s.faults...)
 }
 
@@ -174,23 +202,39 @@ func (s *soak) publish(ctx, running context.Context, last chan<- struct{}) {
 	}
 }
 
-// attack plays rows in a random order until the run is over.
+// attack plays attacks in a random order until the run is over.
 func (s *soak) attack(ctx, running context.Context, stream uint64) {
 	random := rand.New(rand.NewPCG(s.o.Seed, stream))
-	rows := slices.Concat(Handshakes(), Frames(), Slow())
-	rows = slices.DeleteFunc(rows, func(r Row) bool { return r.Name == "does not answer pings" || r.Name == "urgent bytes" }) // they wait for an idle node, or a short ping
-	for running.Err() == nil {
-		r := &rows[random.IntN(len(rows))]
-		hows := r.Hows()
-		how := hows[random.IntN(len(hows))]
-		if err := r.Run(ctx, s.n, how); err != nil {
-			s.fault(fmt.Errorf("%s, %s: %w", r.Name, how, err))
-			if s.n.Alive() != nil {
-				return
-			}
-		}
-		s.attacks.Add(1)
+	for running.Err() == nil && s.play(ctx, &s.all[random.IntN(len(s.all))]) {
 	}
+}
+
+// round plays every attack once, some at a time.
+func (s *soak) round(ctx context.Context, crowd int) {
+	next := make(chan *attack)
+	var all sync.WaitGroup
+	for range crowd {
+		all.Go(func() {
+			for a := range next {
+				s.play(ctx, a)
+			}
+		})
+	}
+	for i := range s.all {
+		next <- &s.all[i]
+	}
+	close(next)
+	all.Wait()
+}
+
+// play plays one attack, and reports whether others make sense.
+func (s *soak) play(ctx context.Context, a *attack) bool {
+	s.attacks.Add(1)
+	if err := a.run(ctx, s.n); err != nil {
+		s.fault(fmt.Errorf("%s: %w", a.name, err))
+		return s.n.Alive() == nil
+	}
+	return true
 }
 
 // watch asks the canaries again and again, and tells how it goes.
@@ -213,7 +257,9 @@ func (s *soak) watch(running context.Context) (latencies []time.Duration) {
 		latencies = append(latencies, took)
 		if time.Since(told) >= time.Second {
 			told = time.Now()
-			fmt.Fprintf(s.o.Out, "%4.0fs  canary %-10s %7d attacks %9d delivered\n", time.Since(began).Seconds(), took.Round(time.Microsecond), s.attacks.Load(), s.delivered.Load())
+			rss, _ := s.n.RSS() // 0 where the process has ended, which others notice
+			fmt.Fprintf(s.o.Out, "%4.0fs  canary %-10s %7d attacks %9d delivered %7d KiB\n",
+				time.Since(began).Seconds(), took.Round(time.Microsecond), s.attacks.Load(), s.delivered.Load(), rss>>10)
 		}
 	}
 }

@@ -134,8 +134,7 @@ func Tokens() []Row {
 		{Name: "two tokens", Send: Request("/ws?channel=a&token="+ada, "Authorization: Bearer "+token("43", soon)), How: []How{Whole}, Want: "401"},
 		{Name: "a token in the subprotocol is not repeated", Send: Request("/ws?channel=a", "Sec-WebSocket-Protocol: bearer.EVIL"), Want: "401"},
 
-		{Name: "a token that expires", Play: expire("/echo"), Want: "101, close 1008"},
-		{Name: "a subscriber's token that expires", Play: expire("/ws?channel=a"), Want: "101, close 1008"},
+		{Name: "a token that expires", Play: expire("/ws?channel=a"), Want: "101, close 1008"},
 		{Name: "sends where nobody may", Send: Request("/ws?channel=inbox:42&token="+ada) + Frame(0x81, "hello"), How: []How{Whole}, Want: "101, close 1008"},
 		{Name: "a flood to the inbox", Path: "/ws?channel=a", Send: strings.Repeat(Frame(0x81, "flood"), 5000), How: []How{Whole}, Want: "close 1008"},
 	}

@@ -27,7 +27,7 @@ func main() {
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *program, hostile.SoakOptions{For: *length, Clients: *clients, Rate: *rate, Seed: *seed, P99: *p99, Out: os.Stdout}); err != nil {
+	if err := run(ctx, *program, hostile.SoakOptions{For: *length, Clients: *clients, Rate: *rate, Seed: *seed, P99: *p99, Warm: true, Out: os.Stdout}); err != nil {
 		fmt.Fprintf(os.Stderr, "soak: FAILED with seed %d:\n%v\n", *seed, err)
 		os.Exit(1)
 	}
@@ -36,7 +36,16 @@ func main() {
 
 func run(ctx context.Context, program string, o hostile.SoakOptions) error {
 	fmt.Fprintf(o.Out, "seed %d, %s, %d clients\n", o.Seed, o.For, o.Clients)
-	n, err := hostile.Start(ctx, program, append([]string{"--reactors", "2"}, hostile.SoakFlags...)...)
+	dir, err := os.MkdirTemp("", "soak")
+	if err != nil {
+		return err
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // left over at worst
+	flags, err := hostile.SoakFlags(dir)
+	if err != nil {
+		return err
+	}
+	n, err := hostile.Start(ctx, program, append([]string{"--reactors", "2"}, flags...)...)
 	if err != nil {
 		return err
 	}
