@@ -82,6 +82,7 @@ func Soak(ctx context.Context, n *Node, reactors int, o SoakOptions) error {
 	}
 	running, stop := context.WithTimeout(ctx, o.For)
 	defer stop()
+	ctx = context.WithoutCancel(ctx) // who ends it early wants to know, too, what was found
 	var subscribers, hostile sync.WaitGroup
 	last := make(chan struct{}) // closed when the last message has been published
 	if err := s.subscribe(ctx, &subscribers, last); err != nil {

@@ -5,8 +5,10 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -237,12 +239,17 @@ func twin(other, name string) Play {
 		part := fmt.Sprintf("%x", rand.Uint64())
 		own := "own:" + part
 		send(p, Request("/ws?channel="+own+"&channel="+name+part), Whole)
-		err := Eventually(ctx, func() error {
-			members, err := n.Do(ctx, []string{"PUBSUB", "NUMSUB", "sluice:" + own})
-			if err == nil && members != 1 {
-				err = fmt.Errorf("%d nodes are subscribed", members)
-			}
+		like, err := url.PathUnescape(name)
+		if err != nil {
 			return err
+		}
+		err = Eventually(ctx, func() error { // to both: what comes before the handshake is answered is not for this client
+			for _, channel := range []string{own, like + part} {
+				if nodes, err := n.Do(ctx, []string{"PUBSUB", "NUMSUB", "sluice:" + channel}); err != nil || nodes != 1 {
+					return errors.Join(fmt.Errorf("%d nodes are subscribed to %s", nodes, channel), err)
+				}
+			}
+			return nil
 		})
 		if err != nil {
 			return err
