@@ -1,7 +1,9 @@
 package codec
 
 import (
+	"bytes"
 	"fmt"
+	"math"
 	"strings"
 	"testing"
 	"unicode/utf8"
@@ -184,5 +186,47 @@ func BenchmarkAppendSwitch(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		dst = AppendSwitch(dst[:0], "dGhlIHNhbXBsZSBub25jZQ==", "chat", "")
+	}
+}
+
+// BenchmarkChecks is what each check costs: frames as they come with all checks, and without one. A check is switched off by what makes it
+// needless: the other type of message, no mask, limits that nothing reaches.
+func BenchmarkChecks(b *testing.B) {
+	all := DecoderOptions{MaxMessage: 1 << 20, MaxFragments: 1024}
+	for _, size := range []int{16, 128, 64 << 10} {
+		ascii, chinese := strings.Repeat("x", size), cjk(size)
+		for _, bb := range []struct {
+			name    string
+			options DecoderOptions
+			frame   []byte
+		}{
+			{"all", all, final(OpText, ascii)},
+			{"all, beyond ASCII", all, final(OpText, chinese)},
+			{"no UTF-8", all, final(OpBinary, ascii)},
+			{"no mask", DecoderOptions{FromServer: true, MaxMessage: 1 << 20, MaxFragments: 1024}, AppendFrame(nil, OpText, []byte(ascii))},
+			{"no limits", DecoderOptions{MaxMessage: math.MaxInt64, MaxFragments: math.MaxInt32}, final(OpText, ascii)},
+			{"none of them", DecoderOptions{FromServer: true, MaxMessage: math.MaxInt64, MaxFragments: math.MaxInt32}, AppendFrame(nil, OpBinary, []byte(ascii))},
+		} {
+			b.Run(fmt.Sprintf("%dB/%s", size, bb.name), func(b *testing.B) {
+				frames := max(1, 2048/len(bb.frame))
+				wire := bytes.Repeat(bb.frame, frames)
+				read := make([]byte, len(wire))
+				var d Decoder
+				d.Init(&bb.options)
+				b.ReportAllocs()
+				b.SetBytes(int64(frames * size))
+				for b.Loop() {
+					copy(read, wire) // as from a socket: the last round unmasked it
+					for rest := read; len(rest) > 0; {
+						_, n, err := d.Next(rest)
+						if err != nil {
+							b.Fatal(err)
+						}
+						rest = rest[n:]
+					}
+				}
+				b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/frame")
+			})
+		}
 	}
 }

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"bytes"
 	"fmt"
 	"net"
 	"sync/atomic"
@@ -96,8 +97,64 @@ func BenchmarkEcho(b *testing.B) {
 	}
 }
 
-func benchEngine(b *testing.B) (*Engine, string) {
-	e, err := New(Options{Reactors: 1, Log: zap.NewNop()}, func(*Reactor) Handler { return &script{} })
+// BenchmarkLimits is what the bounds of what a client may send cost: reads of 100 small messages, without and with each of them.
+func BenchmarkLimits(b *testing.B) {
+	const frames, much = 100, 1 << 24
+	for _, bb := range []struct {
+		name string
+		o    Options
+	}{
+		{"none", Options{}},
+		{"messages", Options{MessageRate: much, MessageBurst: much}},
+		{"bytes", Options{ByteRate: much, ByteBurst: much}},
+		{"controls", Options{ControlRate: much, ControlBurst: much}},
+		{"all", Options{MessageRate: much, MessageBurst: much, ByteRate: much, ByteBurst: much, ControlRate: much, ControlBurst: much}},
+	} {
+		b.Run(bb.name, func(b *testing.B) {
+			e, addr := benchEngineOf(b, bb.o, &script{message: func(*Conn, codec.Opcode, []byte) {}})
+			defer e.Close()
+			conn, err := net.Dial("tcp", addr)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer conn.Close()
+			if _, err := conn.Write([]byte(request)); err != nil {
+				b.Fatal(err)
+			}
+			if _, err := conn.Read(make([]byte, 1)); err != nil {
+				b.Fatal(err)
+			}
+			wire := bytes.Repeat([]byte(text("0123456789abcdef")), frames)
+			read := make([]byte, len(wire))
+			done := make(chan struct{})
+			b.ReportAllocs()
+			e.Reactors()[0].Post(func() {
+				defer close(done)
+				r := e.Reactors()[0]
+				r.conns.each(func(c *Conn) {
+					b.ResetTimer()
+					for range b.N {
+						c.allowance.fill(&e.rates)
+						copy(read, wire)
+						r.read(c, read)
+					}
+					b.StopTimer()
+					if !c.Open() {
+						b.Error("it was closed")
+					}
+				})
+			})
+			<-done
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N*frames), "ns/message")
+		})
+	}
+}
+
+func benchEngine(b *testing.B) (*Engine, string) { return benchEngineOf(b, Options{}, &script{}) }
+
+func benchEngineOf(b *testing.B, o Options, s *script) (*Engine, string) {
+	o.Reactors, o.Log = 1, zap.NewNop()
+	e, err := New(o, func(*Reactor) Handler { return s })
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -167,3 +167,36 @@ func TestDeflateOfWhatCannotBeCompressed(t *testing.T) {
 		t.Fatalf("%d bytes came back, %v", len(got), err)
 	}
 }
+
+// A connection that agreed on permessage-deflate holds no more than one that did
+// not, also after it has been sent to and heard from.
+func TestIdleDeflateCostsNothing(t *testing.T) {
+	n := start(t, Options{MinDeflate: 100}, deflating())
+	payload := bytes.Repeat([]byte("long and repetitive "), 500)
+	for _, compression := range []bool{false, true} {
+		d := websocket.Dialer{EnableCompression: compression, HandshakeTimeout: 10 * time.Second}
+		ws, _, err := d.Dial("ws://"+n.addr+"/", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := ws.WriteMessage(websocket.TextMessage, payload); err != nil {
+				t.Fatal(err)
+			}
+			if _, _, err := ws.ReadMessage(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		c := n.only()
+		n.on(func(*Reactor) {
+			if c.Deflates() != compression {
+				t.Errorf("deflates: %v, want %v", c.Deflates(), compression)
+			}
+			if c.rare != nil || c.first != nil || c.more != nil || c.dec.Held() != 0 || c.held != 0 {
+				t.Errorf("deflates: %v: it holds something: %+v, %d bytes", compression, c.rare, c.dec.Held())
+			}
+		})
+		ws.Close()
+		until(t, "the end", func() bool { return n.Stats().Connections == 0 })
+	}
+}
