@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// FuzzNext decodes a stream whole, byte by byte and in fuzzed pieces, and on paper (reference): all four must agree. feed checks
-// on the way that the Decoder keeps no more than it may.
+// FuzzNext decodes a stream whole, byte by byte and in fuzzed pieces, or, where no cuts are given, in two at every byte; and on paper (reference):
+// all must agree. feed checks on the way that the Decoder keeps no more than it may.
 func FuzzNext(f *testing.F) {
 	long := strings.Repeat("é", 100)
 	for _, stream := range [][]byte{
@@ -22,6 +22,7 @@ func FuzzNext(f *testing.F) {
 	} {
 		for _, flags := range []byte{0, 1, 3, 8, 13} {
 			f.Add(stream, []byte{1, 5, 2}, flags)
+			f.Add(stream, []byte{}, flags)
 		}
 	}
 	f.Fuzz(func(t *testing.T, stream, cuts []byte, flags byte) {
@@ -35,6 +36,20 @@ func FuzzNext(f *testing.F) {
 		for name, cut := range map[string]func() int{"whole": pieces(1 << 20), "byte by byte": pieces(1), "cut": byCuts(cuts)} {
 			if got := feed(t, o, stream, cut); !reflect.DeepEqual(got, want) {
 				t.Fatalf("%s: %x\n got %v\nwant %v", name, stream, got, want)
+			}
+		}
+		if len(cuts) > 0 {
+			return
+		}
+		for split := 1; split < min(len(stream), 512); split++ {
+			sizes := []int{split, 1 << 20}
+			cut := func() int {
+				size := sizes[0]
+				sizes = sizes[1:]
+				return size
+			}
+			if got := feed(t, o, stream, cut); !reflect.DeepEqual(got, want) {
+				t.Fatalf("split at %d: %x\n got %v\nwant %v", split, stream, got, want)
 			}
 		}
 	})

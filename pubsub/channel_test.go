@@ -65,16 +65,3 @@ func TestCheckChannelAllocates(t *testing.T) {
 		}
 	}
 }
-
-func FuzzCheckChannel(f *testing.F) {
-	f.Add("news")
-	f.Add("a\xff{")
-	f.Fuzz(func(t *testing.T, name string) {
-		if pubsub.CheckChannel(name) != nil {
-			return
-		}
-		if len(name) > pubsub.MaxChannel || strings.ContainsAny(name, " \t\r\n\x00{}*?[]\\") || strings.ToValidUTF8(name, "") != name {
-			t.Errorf("%q is allowed", name)
-		}
-	})
-}

@@ -95,3 +95,56 @@ func FuzzObject(f *testing.F) {
 		}
 	})
 }
+
+// FuzzToken finds the token in requests: what is found stands in the request, where it is said to stand, and a second one never goes
+// unnoticed.
+func FuzzToken(f *testing.F) {
+	for _, s := range [][4]string{
+		{"Bearer a.b.c", "chat", "", ""},
+		{"", "bearer.a.b.c", "", ""},
+		{"", "", "a.b.c", ""},
+		{"", "", "", "lang=de; sid=a.b.c"},
+		{"bEARER  a.b.c", "bearer.a.b.c", "a.b.c", `sid="a.b.c"`},
+		{"Bearer a.b.c", "", "x", ""},
+		{"Bearer a, Bearer b", "", "", ""},
+		{"Basic YTpi", "bearer.", "", "sid=; sid=x; xsid=y"},
+	} {
+		f.Add(s[0], s[1], s[2], s[3])
+	}
+	v, err := New(Options{Keys: []Key{hs256}, Cookie: "sid"})
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Fuzz(func(t *testing.T, authorization, protocol, query, cookie string) {
+		parts := []Request{
+			{Authorization: []string{authorization}}, {Protocols: []string{protocol}}, {Query: []string{query}}, {Cookies: []string{cookie}},
+		}
+		sources := []Source{FromHeader, FromProtocol, FromQuery, FromCookie}
+		token, from, several, broken := "", FromNowhere, false, false
+		for i, part := range parts { // each by itself
+			found, source, err := v.Token(part)
+			switch {
+			case err == errSeveral:
+				several = true
+			case err == errScheme:
+				broken = true
+			case err == ErrNoToken:
+			case err != nil || source != sources[i] || found == "":
+				t.Fatalf("%+v: %q from %v, %v", part, found, source, err)
+			case from == FromNowhere:
+				token, from = found, source
+			case token != found:
+				several = true
+			}
+		}
+		got, source, err := v.Token(Request{[]string{authorization}, []string{protocol}, []string{query}, []string{cookie}})
+		switch {
+		case broken && err == errScheme, !broken && several && err == errSeveral, !broken && !several && from == FromNowhere && err == ErrNoToken:
+			if got != "" || source != FromNowhere {
+				t.Fatalf("%q from %v with %v", got, source, err)
+			}
+		case broken || several || err != nil || got != token || source != from:
+			t.Fatalf("%q from %v, %v; each by itself: %q from %v, several %v", got, source, err, token, from, several)
+		}
+	})
+}
