@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"compress/flate"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -22,6 +24,7 @@ import (
 
 	coder "github.com/coder/websocket"
 	"github.com/gobwas/ws"
+	"github.com/gobwas/ws/wsflate"
 	"github.com/gobwas/ws/wsutil"
 	"github.com/gorilla/websocket"
 	"github.com/lxzan/gws"
@@ -58,9 +61,6 @@ func TestInterop(t *testing.T) {
 	n := startInterop(t)
 	for name, dial := range foreignClients {
 		for _, deflate := range []bool{false, true} {
-			if name == "gobwas" && deflate {
-				continue // the library leaves the whole of it to its user
-			}
 			t.Run(fmt.Sprintf("%s, deflate %v", name, deflate), func(t *testing.T) {
 				ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
 				defer cancel()
@@ -279,33 +279,56 @@ func (c coderClient) sendFragments(kind int, parts [][]byte) error {
 
 func (c coderClient) drop() { _ = c.CloseNow() }
 
-type gobwasClient struct{ net.Conn }
+type gobwasClient struct {
+	net.Conn
+	deflate bool
+}
 
-func dialGobwas(ctx context.Context, url string, _ bool) (foreignClient, error) {
-	c, early, _, err := ws.Dial(ctx, url)
+func dialGobwas(ctx context.Context, url string, deflate bool) (foreignClient, error) {
+	d := ws.Dialer{}
+	if deflate {
+		d.Extensions = append(d.Extensions, wsflate.Parameters{ServerNoContextTakeover: true, ClientNoContextTakeover: true}.Option())
+	}
+	c, early, h, err := d.Dial(ctx, url)
 	if err != nil {
 		return nil, err
 	}
 	if early != nil {
 		return nil, errors.New("the node sent something before it was asked")
 	}
-	return gobwasClient{c}, c.SetDeadline(time.Now().Add(patience))
+	if deflate != (len(h.Extensions) == 1) {
+		return nil, fmt.Errorf("agreed on %v", h.Extensions)
+	}
+	return gobwasClient{c, deflate}, c.SetDeadline(time.Now().Add(3 * patience))
 }
 
 func (c gobwasClient) send(kind int, payload []byte) error {
-	return wsutil.WriteClientMessage(c, ws.OpCode(kind), payload)
+	if !c.deflate {
+		return wsutil.WriteClientMessage(c, ws.OpCode(kind), payload)
+	}
+	return c.sendFragments(kind, [][]byte{payload})
 }
 
 func (c gobwasClient) receive() (int, []byte, error) {
-	payload, op, err := wsutil.ReadServerData(c)
-	return int(op), payload, err
+	if !c.deflate {
+		payload, op, err := wsutil.ReadServerData(c)
+		return int(op), payload, err
+	}
+	f, err := c.frame(2 * interopMax)
+	if err != nil {
+		return 0, nil, err
+	}
+	if f, err = wsflate.DecompressFrame(f); err != nil { // what is not deflated it leaves
+		return 0, nil, err
+	}
+	return int(f.Header.OpCode), f.Payload, nil
 }
 
 func (c gobwasClient) ping(payload string) error {
 	if err := wsutil.WriteClientMessage(c, ws.OpPing, []byte(payload)); err != nil {
 		return err
 	}
-	f, err := c.frame()
+	f, err := c.frame(125)
 	if err == nil && (f.Header.OpCode != ws.OpPong || string(f.Payload) != payload) {
 		err = fmt.Errorf("the pong was %v %q", f.Header.OpCode, f.Payload)
 	}
@@ -316,7 +339,7 @@ func (c gobwasClient) close(code int, reason string) (int, error) {
 	if err := wsutil.WriteClientMessage(c, ws.OpClose, ws.NewCloseFrameBody(ws.StatusCode(code), reason)); err != nil {
 		return 0, err
 	}
-	f, err := c.frame()
+	f, err := c.frame(125)
 	if err != nil || f.Header.OpCode != ws.OpClose {
 		return 0, fmt.Errorf("answered with opcode %v: %w", f.Header.OpCode, err)
 	}
@@ -324,26 +347,43 @@ func (c gobwasClient) close(code int, reason string) (int, error) {
 	return int(got), nil
 }
 
-// frame reads a short frame.
-func (c gobwasClient) frame() (f ws.Frame, err error) {
+// frame reads a frame of at most so many bytes.
+func (c gobwasClient) frame(most int64) (f ws.Frame, err error) {
 	if f.Header, err = ws.ReadHeader(c); err != nil {
 		return f, err
 	}
-	if f.Header.Length > 125 {
-		return f, fmt.Errorf("a control frame of %d bytes", f.Header.Length)
+	if f.Header.Length > most {
+		return f, fmt.Errorf("a frame of %d bytes", f.Header.Length)
 	}
 	f.Payload = make([]byte, f.Header.Length)
 	_, err = io.ReadFull(c, f.Payload)
 	return f, err
 }
 
+// quickly deflates like the library's own helper, which takes the best level and its time.
+var quickly = wsflate.Helper{Compressor: func(w io.Writer) wsflate.Compressor {
+	f, _ := flate.NewWriter(w, flate.BestSpeed) // the level exists
+	return f
+}}
+
+// sendFragments deflates the message as a whole, and cuts what comes out.
 func (c gobwasClient) sendFragments(kind int, parts [][]byte) error {
+	if c.deflate {
+		deflated, err := quickly.Compress(bytes.Join(parts, nil))
+		if err != nil {
+			return err
+		}
+		size := (len(deflated) + len(parts) - 1) / len(parts)
+		parts = slices.Collect(slices.Chunk(deflated, max(1, size)))
+	}
 	for i, p := range parts {
 		op := ws.OpContinuation
 		if i == 0 {
 			op = ws.OpCode(kind)
 		}
-		if err := ws.WriteFrame(c, ws.MaskFrame(ws.NewFrame(op, i == len(parts)-1, bytes.Clone(p)))); err != nil {
+		f := ws.NewFrame(op, i == len(parts)-1, bytes.Clone(p))
+		f.Header.Rsv = ws.Rsv(c.deflate && i == 0, false, false)
+		if err := ws.WriteFrame(c, ws.MaskFrame(f)); err != nil {
 			return err
 		}
 	}

@@ -15,6 +15,10 @@ for (const perMessageDeflate of [false, true]) {
   ws.send('parts', { fin: true });
   const [data, isBinary] = await once(ws, 'message');
   if (isBinary || data.toString() !== 'in three parts') throw new Error(`fragments came back as ${data}`);
+  const long = Buffer.alloc(16 << 20, 'compressible ');
+  ws.send(long);
+  const [back] = await once(ws, 'message');
+  if (!long.equals(back)) throw new Error(`${long.length} bytes came back as ${back.length}`);
   ws.ping('are you there?');
   const [pong] = await once(ws, 'pong');
   if (pong.toString() !== 'are you there?') throw new Error(`the pong was ${pong}`);
