@@ -22,7 +22,7 @@ FUZZ_SMOKE ?= 30000x
 # step prints what is about to run, so that a long silence has a name.
 step = printf '\n== %s\n' "$(1)"
 
-.PHONY: help run build test deps check fmt vet lint unit invariants fuzz fuzz-smoke hostile bench clean clean-all
+.PHONY: help run build test deps check fmt vet lint unit invariants fuzz fuzz-smoke hostile chaos bench clean clean-all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -73,6 +73,9 @@ fuzz-smoke:
 
 hostile: build ## hostile clients against bin/sluice for T=60s, ordinary ones beside them; the same again: ARGS="-seed N"
 	@go run ./gateway/hostile/soak -program bin/sluice -for $(T) $(ARGS)
+
+chaos: build ## break Redis, the network and nodes under bin/sluice for T=60s; ARGS="-topology cluster -seed N"
+	@go run ./loadtest/chaos -program bin/sluice -for $(T) $(ARGS)
 
 bench: ## benchmarks: B=regexp P=packages
 	@go test -run '^$$' -bench '$(B)' -benchmem $(P)

@@ -128,6 +128,14 @@ func (s *Server) Restart() error {
 	return fmt.Errorf("redis-server on %s does not start: %w\n%s", s.Addr, err, s.Log())
 }
 
+// Reconfigure replaces the arguments that Start was given, from the next Restart
+// on.
+func (s *Server) Reconfigure(args ...string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.args = args
+}
+
 // start runs the process. mu is held.
 func (s *Server) start() (err error) {
 	if s.process, err = spawn(exec.Command("redis-server", s.commandLine()...)); err != nil {

@@ -1,0 +1,227 @@
+package main
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"sluice/loadtest/internal/history"
+)
+
+const prefix = "sluice:" // what nodes put before channel names
+
+// stream is one publisher on one channel, with what it has sent.
+type stream struct {
+	index   int
+	channel string
+	size    int // of messages, at least
+
+	mu       sync.Mutex
+	messages []history.Message // guarded by mu
+	final    int               // guarded by mu; number of the last message, -1 while there will be more
+}
+
+// begin books a message and gives its number.
+func (s *stream) begin() (number int, sent int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sent = time.Now().UnixNano()
+	s.messages = append(s.messages, history.Message{Sent: sent})
+	return len(s.messages) - 1, sent
+}
+
+func (s *stream) acked(number int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.messages[number].Acked = time.Now().UnixNano()
+}
+
+func (s *stream) last() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.final
+}
+
+// run publishes at a steady rate until quit is closed, and then one message more
+// that Redis says yes to, if it can be had before ctx ends.
+func (s *stream) run(ctx context.Context, quit <-chan struct{}, every time.Duration, to router) {
+	p := &publisher{router: to, channel: prefix + s.channel}
+	defer p.close()
+	tick := time.NewTicker(every)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+			_, _ = s.publish(ctx, p) // not acked: the history says so
+		case <-quit:
+			for ctx.Err() == nil {
+				number, err := s.publish(ctx, p)
+				if err == nil {
+					s.mu.Lock()
+					s.final = number
+					s.mu.Unlock()
+					return
+				}
+				select {
+				case <-tick.C:
+				case <-ctx.Done():
+				}
+			}
+			return
+		}
+	}
+}
+
+func (s *stream) publish(ctx context.Context, p *publisher) (number int, err error) {
+	if err := p.connect(ctx); err != nil { // nothing was sent
+		return 0, err
+	}
+	number, sent := s.begin()
+	if err := p.publish(appendMessage(nil, s.channel, s.index, number, sent, s.size)); err != nil {
+		return 0, err
+	}
+	s.acked(number)
+	return number, nil
+}
+
+// router knows where a channel is published.
+type router interface {
+	// route is the address of the Redis that takes the channel's messages.
+	route(ctx context.Context, channel string) (addr string, err error)
+	// moved hears that a Redis sent the publisher elsewhere, or that it failed.
+	moved(channel, addr string)
+	// check makes sure that a fresh connection leads to the right one.
+	check(c *wire) error
+	command() string // PUBLISH or SPUBLISH
+	patience() time.Duration
+}
+
+// publisher is one connection to Redis. Nothing is ever sent twice.
+type publisher struct {
+	router
+	channel   string
+	wire      *wire // nil: none
+	receivers int64 // of the last message, as Redis counts
+}
+
+func (p *publisher) connect(ctx context.Context) error {
+	if p.wire != nil {
+		return nil
+	}
+	addr, err := p.route(ctx, p.channel)
+	if err != nil {
+		return err
+	}
+	w, err := dialWire(ctx, addr, p.patience())
+	if err == nil {
+		if err = p.check(w); err == nil {
+			p.wire = w
+			return nil
+		}
+		w.Close()
+	}
+	p.moved(p.channel, "")
+	return err
+}
+
+func (p *publisher) publish(payload []byte) error {
+	reply, err := p.wire.do(p.command(), p.channel, string(payload))
+	n, ok := reply.(int64)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s answered %v", p.command(), reply)
+	}
+	if err == nil {
+		p.receivers = n
+		return nil
+	}
+	p.close()
+	addr := ""
+	if rest, ok := strings.CutPrefix(err.Error(), "MOVED "); ok {
+		_, addr, _ = strings.Cut(rest, " ")
+	}
+	p.moved(p.channel, addr)
+	return err
+}
+
+func (p *publisher) close() {
+	if p.wire != nil {
+		p.wire.Close()
+		p.wire = nil
+	}
+}
+
+// wire speaks to Redis, RESP2, one command at a time. A client library would
+// dial, wait and repeat by rules of its own, and the rig measures time.
+type wire struct {
+	net.Conn
+	r       *bufio.Reader
+	timeout time.Duration
+}
+
+func dialWire(ctx context.Context, addr string, timeout time.Duration) (*wire, error) {
+	c, err := (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	return &wire{c, bufio.NewReader(c), timeout}, nil
+}
+
+// do runs a command. After an error the connection is of no use any more.
+func (w *wire) do(args ...string) (any, error) {
+	b := fmt.Appendf(nil, "*%d\r\n", len(args))
+	for _, a := range args {
+		b = fmt.Appendf(b, "$%d\r\n%s\r\n", len(a), a)
+	}
+	if err := w.SetDeadline(time.Now().Add(w.timeout)); err != nil {
+		return nil, err
+	}
+	if _, err := w.Write(b); err != nil {
+		return nil, err
+	}
+	return w.reply()
+}
+
+func (w *wire) reply() (any, error) {
+	line, err := w.r.ReadString('\n')
+	if err != nil {
+		return nil, err
+	}
+	if line = strings.TrimSuffix(line, "\r\n"); line == "" {
+		return nil, errors.New("an empty line from Redis")
+	}
+	body := line[1:]
+	switch line[0] {
+	case '+':
+		return body, nil
+	case '-':
+		return nil, errors.New(body)
+	}
+	n, err := strconv.ParseInt(body, 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("unexpected from Redis: %q", line)
+	}
+	switch {
+	case line[0] == ':':
+		return n, nil
+	case line[0] == '$' && n >= 0:
+		b := make([]byte, n+2)
+		_, err := io.ReadFull(w.r, b)
+		return string(b[:n]), err
+	case line[0] == '*' && n >= 0:
+		list := make([]any, n)
+		for i := range list {
+			if list[i], err = w.reply(); err != nil {
+				return nil, err
+			}
+		}
+		return list, nil
+	}
+	return nil, nil // a null
+}
