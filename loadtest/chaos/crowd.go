@@ -47,6 +47,7 @@ func (c *crowd) stay(ctx context.Context, n *node, channels []string) {
 		c.connected.Add(1)
 		// The end of the run puts a deadline to what is still to come.
 		stop := context.AfterFunc(c.rig.over, func() { _ = k.SetReadDeadline(time.Now().Add(drainTime)) }) // it fails only on a closed one
+		interrupted := context.AfterFunc(ctx, func() { k.Close() })
 		finals := c.finals(channels)
 		err := k.read(func(payload []byte, at int64) bool {
 			r, ok := c.note(k, payload, at)
@@ -58,6 +59,7 @@ func (c *crowd) stay(ctx context.Context, n *node, channels []string) {
 			return c.rig.over.Err() != nil && allSeen(finals)
 		})
 		stop()
+		interrupted()
 		c.connected.Add(-1)
 		c.finish(k, err, c.rig.over.Err() != nil)
 	}

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
 	"io"
@@ -75,7 +74,7 @@ func prepared(ctx context.Context, o options) (rep *report, err error) {
 		if err != nil {
 			return nil, err
 		}
-		defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+		defer func() { _ = os.RemoveAll(dir) }() // left over at worst
 		o.Program = filepath.Join(dir, "sluice")
 		if err := build(ctx, o.Program); err != nil {
 			return nil, err

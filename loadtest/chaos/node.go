@@ -315,6 +315,16 @@ func (w *watch) ready() bool {
 	return len(w.samples) > 0 && w.samples[len(w.samples)-1].Ready
 }
 
+// reason is why the last answer was no.
+func (w *watch) reason() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.samples) == 0 {
+		return "it does not answer"
+	}
+	return w.samples[len(w.samples)-1].Reason
+}
+
 func (w *watch) told() []history.Window {
 	w.mu.Lock()
 	defer w.mu.Unlock()

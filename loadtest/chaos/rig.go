@@ -55,7 +55,7 @@ type rig struct {
 }
 
 // run makes faults until the time is up, and judges.
-func run(ctx context.Context, o options) (*report, error) {
+func run(ctx context.Context, o options) (rep *report, err error) {
 	if !slices.Contains(topologies, o.Topology) {
 		return nil, fmt.Errorf("there is no topology %q: choose from %s", o.Topology, strings.Join(topologies, ", "))
 	}
@@ -227,6 +227,9 @@ func cut(s string, n int) string { return s[:min(n, len(s))] }
 
 func (r *rig) seconds() float64 { return time.Since(r.began).Seconds() }
 
+// errHopeless is wrapped by what no waiting makes good.
+var errHopeless = errors.New("hopeless")
+
 // settle waits until every node is ready and has delivered on every channel what
 // was sent after a moment.
 func (r *rig) settle(ctx context.Context, after int64) error {
@@ -234,6 +237,9 @@ func (r *rig) settle(ctx context.Context, after int64) error {
 		err := r.unsettled(after)
 		if err == nil {
 			return nil
+		}
+		if errors.Is(err, errHopeless) {
+			return err
 		}
 		if time.Now().After(end) {
 			return fmt.Errorf("not well %v later: %w", settleTime, err)
@@ -252,7 +258,7 @@ func (r *rig) unsettled(after int64) error {
 		}
 		select {
 		case <-l.ended:
-			return fmt.Errorf("%s has ended:\n%s", l.key, l.logText())
+			return fmt.Errorf("%w: %s has ended:\n%s", errHopeless, l.key, l.logText())
 		default:
 		}
 		for _, s := range r.streams {
@@ -261,7 +267,7 @@ func (r *rig) unsettled(after int64) error {
 			}
 		}
 		if !l.watch.ready() {
-			return fmt.Errorf("%s is not ready", n.name)
+			return fmt.Errorf("%s is not ready: %s\nits log:\n%s", n.name, l.watch.reason(), l.logText())
 		}
 	}
 	return nil
