@@ -330,7 +330,10 @@ func (w *watch) told() []history.Window {
 	defer w.mu.Unlock()
 	var list []history.Window
 	for _, g := range w.windows {
-		h := history.Window{Node: w.life.key, Channel: g.Channel, From: g.From.UnixNano()}
+		h := history.Window{Node: w.life.key, Channel: g.Channel}
+		if g.From.Year() >= 1970 { // no beginning: since ever
+			h.From = g.From.UnixNano()
+		}
 		if g.To != nil {
 			h.To = g.To.UnixNano()
 		}

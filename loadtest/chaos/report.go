@@ -1,8 +1,10 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -25,8 +27,11 @@ type report struct {
 	Oddness  []string       `json:"oddness"`
 	Broken   []string       `json:"broken"` // what never got well again
 	Windows  int            `json:"windows"`
-	NoGaps   bool           `json:"no_gap_reports"` // no node has /api/gaps
-	Verdicts []verdict      `json:"verdicts"`
+	Doubted  float64        `json:"doubted_percent"` // of the nodes' time that lies in windows for all channels
+	// Gaps are the windows as the nodes told them, by life.
+	Gaps     map[string][]gapRecord `json:"gaps"`
+	NoGaps   bool                   `json:"no_gap_reports"` // no node has /api/gaps
+	Verdicts []verdict              `json:"verdicts"`
 }
 
 // outcome is an event with what came of it. Times are milliseconds, by node;
@@ -57,10 +62,11 @@ func (r *rig) judge() *report {
 	h := r.history()
 	v := history.Judge(h)
 	rep := &report{Seed: r.o.Seed, Topology: r.o.Topology, Nodes: r.o.Nodes, Total: v.Total, Quiet: v.Quiet, Oddness: v.Oddness,
-		Dropped: r.crowd.dropped, Broken: r.faults, Windows: len(h.Windows), NoGaps: true}
+		Dropped: r.crowd.dropped, Broken: r.faults, Windows: len(h.Windows), Gaps: map[string][]gapRecord{}, NoGaps: true}
 	for _, n := range r.nodes {
 		for _, l := range n.lives() {
 			rep.NoGaps = rep.NoGaps && l.watch.silent
+			rep.Gaps[l.key] = slices.SortedFunc(maps.Values(l.watch.windows), func(a, b gapRecord) int { return a.From.Compare(b.From) })
 			t := r.testimony(h, l)
 			lies, judged := t.lies()
 			rep.Lies = append(rep.Lies, lies...)
@@ -72,8 +78,40 @@ func (r *rig) judge() *report {
 		o.Counts = v.ByFault[i]
 		rep.Events = append(rep.Events, o)
 	}
+	rep.Doubted = r.doubted(h)
 	rep.verdicts()
 	return rep
+}
+
+// doubted is how much of the nodes' time their windows take: a node that doubts
+// everything always has told every loss, and is of no use.
+func (r *rig) doubted(h *history.History) float64 {
+	var lived, doubted int64
+	for _, n := range r.nodes {
+		for _, l := range n.lives() {
+			end := l.died
+			if end == 0 {
+				end = now()
+			}
+			lived += end - l.born
+			var spans []span
+			for _, w := range h.Windows {
+				if w.Node == l.key && w.Channel == "" {
+					if w.To == 0 {
+						w.To = end
+					}
+					spans = append(spans, span{w.From, min(w.To, end)})
+				}
+			}
+			slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+			at := l.born
+			for _, s := range spans {
+				doubted += max(0, s.to-max(at, s.from))
+				at = max(at, s.to)
+			}
+		}
+	}
+	return float64(doubted*1000/max(1, lived)) / 10
 }
 
 // testimony is what a life's readiness is held against.
@@ -236,7 +274,7 @@ func (rep *report) verdicts() {
 	rep.add(false, t.LostQuietly == 0, "nothing lost while no fault is active", "%d", t.LostQuietly)
 	rep.add(false, t.Duplicate == 0, "no duplicates", "%d", t.Duplicate)
 	rep.add(false, t.OutOfOrder == 0, "in order per channel and publisher", "%d", t.OutOfOrder)
-	rep.add(false, t.LostSilently == 0, "every loss inside a window that the node reported", "%d lost and told, %d lost silently, %d windows", t.LostTold, t.LostSilently, rep.Windows)
+	rep.add(false, t.LostSilently == 0, "every loss inside a window that the node reported", "%d lost and told, %d lost silently, %d windows over %.1f %% of the nodes' time", t.LostTold, t.LostSilently, rep.Windows, rep.Doubted)
 	rep.add(false, rep.altered() == 0, "no message altered but by a corrupting network", "%d", t.Altered)
 	rep.add(false, len(rep.Dropped) == 0, "no client dropped by a node that lives", "%d", len(rep.Dropped))
 	var resumes, notices []float64
