@@ -43,6 +43,7 @@ type Config struct {
 	Handshake   Handshake   `yaml:"handshake" embed:"" prefix:"handshake-" group:"Handshake"`
 	Ping        Ping        `yaml:"ping" embed:"" prefix:"ping-" group:"Keep-alive"`
 	Close       Close       `yaml:"close" embed:"" prefix:"close-" group:"Closing"`
+	PubSub      PubSub      `yaml:"pubsub" embed:"" prefix:"pubsub-" group:"Redis pub/sub"`
 	Inbox       Inbox       `yaml:"inbox" embed:"" prefix:"inbox-" group:"Inbox, from clients to services"`
 	Shutdown    Shutdown    `yaml:"shutdown" embed:"" prefix:"shutdown-" group:"Shutdown"`
 	Log         Log         `yaml:"log" embed:"" prefix:"log-" group:"Log"`
@@ -124,6 +125,13 @@ type Close struct {
 	Timeout time.Duration `yaml:"timeout" range:"1ms..5m" help:"Time a client has to answer a close frame before its socket is closed"`
 }
 
+// PubSub is how messages come from Redis.
+type PubSub struct {
+	Lanes         int           `yaml:"lanes" range:"1..64" help:"Subscribe connections to each Redis server; channels are spread over them, each keeps its order; more than one pays where a node has processors to spare and one connection is busy all the time"`
+	ProbeInterval time.Duration `yaml:"probe_interval" range:"100ms..1m" help:"How often each subscribe connection is proven, by a message through Redis and back"`
+	ProbeTimeout  time.Duration `yaml:"probe_timeout" range:"50ms..1m" help:"How late a probe may come; then the node is not ready, and the connection is made anew if Redis had delivered"`
+}
+
 // Inbox is the Redis Stream that services read what clients send from.
 type Inbox struct {
 	Stream     string `yaml:"stream" help:"Name of the Redis Stream that client messages go to; its key is prefix and name together"`
@@ -164,6 +172,7 @@ func Default() Config {
 		Handshake: Handshake{Timeout: 5 * time.Second, Line: 4 * KiB, Head: 8 * KiB, Headers: 64},
 		Ping:      Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},
 		Close:     Close{Timeout: 5 * time.Second},
+		PubSub:    PubSub{Lanes: 1, ProbeInterval: time.Second, ProbeTimeout: 750 * time.Millisecond},
 		Inbox:     Inbox{Stream: "inbox", MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
 		Shutdown:  Shutdown{Timeout: 30 * time.Second},
 		Log:       Log{Level: "info", Format: "json"},

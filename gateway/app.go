@@ -17,6 +17,7 @@ import (
 	"sluice/config"
 	"sluice/gateway/admin"
 	"sluice/gateway/auth"
+	"sluice/gateway/gaps"
 	"sluice/gateway/hub"
 	"sluice/gateway/session"
 	"sluice/loop"
@@ -34,6 +35,8 @@ type App struct {
 	broker   *pubsub.Redis
 	inbox    *pubsub.Inbox
 	hub      *hub.Hub
+	gaps     *gaps.Log
+	lossy    map[string]*hub.Gaps // by namespace
 	node     *session.Node
 	engine   *loop.Engine
 	draining sync.Once
@@ -79,11 +82,13 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	if err != nil {
 		return err
 	}
-	if a.broker, err = pubsub.Open(brokerOptions(a.config, url, id, a.log)); err != nil {
+	a.gaps = new(gaps.Log)
+	if a.broker, err = pubsub.Open(brokerOptions(a.config, url, id, a.gaps, a.log)); err != nil {
 		return err
 	}
-	a.inbox = pubsub.NewInbox(a.broker.Client(), inboxOptions(a.config, a.log))
-	a.hub = hub.New(a.broker, id, life, rules(a.config))
+	a.inbox = pubsub.NewInbox(a.broker, inboxOptions(a.config, a.log))
+	a.lossy = map[string]*hub.Gaps{}
+	a.hub = hub.New(a.broker, id, life, rules(a.config, a.lossy), noteGap(a.gaps, a.log))
 	a.node = &session.Node{
 		ID:     id,
 		Life:   life,

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"net/http"
 	"strconv"
 
@@ -22,6 +23,10 @@ type metrics struct {
 	closed  *prometheus.Desc
 	limits  *prometheus.Desc
 	build   *prometheus.Desc
+	gaps    *prometheus.Desc
+	proof   *prometheus.Desc
+	probe   *prometheus.Desc
+	lane    *prometheus.Desc
 }
 
 // metric is one figure of a snapshot.
@@ -92,6 +97,13 @@ func newMetrics(a *App) *metrics {
 		limits: prometheus.NewDesc("sluice_limits_total",
 			"Clients that reached a limit, by the setting's name: refused, closed or dropped, with connections.accept_rate let wait.",
 			[]string{"setting"}, nil),
+		gaps: prometheus.NewDesc("sluice_channel_gaps_total",
+			"How often messages may have been missed, counted for each channel, by namespace and cause. connection: Redis, or the way to it, failed; moved: a Cluster resharded or failed over; mailbox: a reactor was too far behind; oversize: a message was too long.",
+			[]string{"namespace", "cause"}, nil),
+		proof: prometheus.NewDesc("sluice_redis_proof_age_seconds",
+			"Age of the newest probe that came back, by subscribe connection; +Inf: none ever did. Above some seconds nothing is proven to arrive.", []string{"link"}, nil),
+		probe: prometheus.NewDesc("sluice_redis_probe_seconds", "Time that the newest probe was under way through Redis and back.", []string{"link"}, nil),
+		lane:  prometheus.NewDesc("sluice_redis_link_messages_total", "Messages by subscribe connection. One that has far more than the others has a busy channel.", []string{"link"}, nil),
 		build: prometheus.NewDesc("sluice_build_info", "Always 1; says which version runs.", []string{"version", "node"}, nil),
 	}
 	gauge := func(name, help string, value func(*snapshot) float64) {
@@ -144,10 +156,13 @@ func newMetrics(a *App) *metrics {
 	counter("direct_total", "Messages for one connection.", func(s *snapshot) float64 { return float64(s.hub.Directs) })
 	counter("direct_undeliverable_total", "Of those, how many came too late for their connection.", func(s *snapshot) float64 { return float64(s.hub.Undeliverable) })
 
-	gauge("redis_connected", "1 while the subscribe connection is up.", func(s *snapshot) float64 { return truth(s.broker.Connected) })
+	gauge("redis_connected", "1 while all subscribe connections are up. Whether messages arrive, sluice_redis_proof_age_seconds says.", func(s *snapshot) float64 { return truth(s.broker.Connected) })
 	counter("redis_connects_total", "Subscribe connections that came up.", func(s *snapshot) float64 { return float64(s.broker.Connects) })
 	counter("redis_interruptions_total", "Subscribe connections that broke; what was published until the channels were subscribed again is lost to plain channels.",
 		func(s *snapshot) float64 { return float64(s.hub.Interruptions) })
+	counter("redis_probes_total", "Probes that came back: published through Redis, heard on the subscribe connection.", func(s *snapshot) float64 { return float64(s.broker.Probes) })
+	gauge("gaps_open", "Stretches of time in which messages may have been missed that have not ended; /api/gaps lists them.", func(s *snapshot) float64 { return float64(s.app.gaps.Open()) })
+	counter("stale_total", "Messages dropped because they came from a Redis after their channel had moved to another one, in whose order they have no place.", func(s *snapshot) float64 { return float64(s.hub.Stale) })
 	counter("redis_oversize_total", "Messages lost because they were longer than a node takes from Redis.", func(s *snapshot) float64 { return float64(s.broker.Oversize) })
 	gauge("redis_channels_pending", "Channels whose SUBSCRIBE or UNSUBSCRIBE Redis has not confirmed.", func(s *snapshot) float64 { return float64(s.broker.Pending) })
 	gauge("redis_channels_refused", "Channels whose SUBSCRIBE Redis refuses: check the ACL of the node's user.", func(s *snapshot) float64 { return float64(s.broker.Refused) })
@@ -191,6 +206,10 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.closed
 	ch <- m.limits
 	ch <- m.build
+	ch <- m.gaps
+	ch <- m.proof
+	ch <- m.probe
+	ch <- m.lane
 }
 
 // Collect implements prometheus.Collector.
@@ -210,6 +229,23 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	})
 	for setting, n := range s.limits() {
 		ch <- prometheus.MustNewConstMetric(m.limits, prometheus.CounterValue, float64(n), setting)
+	}
+	for name, g := range a.lossy {
+		for cause, n := range map[pubsub.Cause]int64{
+			pubsub.CauseConnection: g.Connection.Load(), pubsub.CauseMoved: g.Moved.Load(),
+			pubsub.CauseMailbox: g.Mailbox.Load(), pubsub.CauseOversize: g.Oversize.Load(),
+		} {
+			ch <- prometheus.MustNewConstMetric(m.gaps, prometheus.CounterValue, float64(n), name, string(cause))
+		}
+	}
+	for _, l := range s.broker.Lanes {
+		age := l.ProofAge.Seconds()
+		if l.ProofAge < 0 {
+			age = math.Inf(1)
+		}
+		ch <- prometheus.MustNewConstMetric(m.proof, prometheus.GaugeValue, age, l.Name)
+		ch <- prometheus.MustNewConstMetric(m.probe, prometheus.GaugeValue, l.ProbeTime.Seconds(), l.Name)
+		ch <- prometheus.MustNewConstMetric(m.lane, prometheus.CounterValue, float64(l.Messages), l.Name)
 	}
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

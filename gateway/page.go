@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"net"
@@ -21,6 +22,7 @@ func (a *App) adminOptions() admin.Options {
 		Ready:        a.Ready,
 		Publish:      a.broker.Publish,
 		Inbox:        a.latest,
+		Gaps:         a.gapsNow,
 		Metrics:      a.metricsHandler(),
 		CheckChannel: pubsub.CheckChannel,
 		Alive:        a.engine.Alive,
@@ -53,7 +55,7 @@ func (a *App) info() admin.Info {
 	if a.node.Policy.Echo {
 		endpoints = append(endpoints, admin.Endpoint{Path: "/echo", Dialect: "echo"})
 	}
-	redis := admin.Redis{URL: a.config.RedactedRedis(), OK: true, State: "connected"}
+	redis := admin.Redis{URL: a.config.RedactedRedis(), OK: true, State: "delivering"}
 	if a.embedded != nil {
 		redis.URL = "embedded://" + a.embedded.Addr() // as bound: the port may have been left to the system
 	}
@@ -75,10 +77,28 @@ func (a *App) info() admin.Info {
 	}
 }
 
+// gapsNow is when messages may have been missed, as far as that is remembered.
+func (a *App) gapsNow() admin.Gaps {
+	list, forgotten := a.gaps.List()
+	gaps := admin.Gaps{Node: a.node.ID, Forgotten: forgotten}
+	for _, g := range list {
+		one := admin.Gap{Link: g.Link, Channel: g.Channel, Cause: string(g.Cause), From: g.From, Channels: g.Channels}
+		if !g.To.IsZero() {
+			one.To = &g.To
+		}
+		gaps.Gaps = append(gaps.Gaps, one)
+	}
+	return gaps
+}
+
 // latest reads the end of the inbox (XREVRANGE), newest first.
 func (a *App) latest(ctx context.Context, count int) ([]admin.InboxEntry, error) {
 	stream := a.config.Prefix + a.config.Inbox.Stream
-	messages, err := a.broker.Client().XRevRangeN(ctx, stream, "+", "-", int64(count)).Result()
+	client := a.broker.Client(stream)
+	if client == nil {
+		return nil, errors.New("it is not known yet which Redis has the inbox")
+	}
+	messages, err := client.XRevRangeN(ctx, stream, "+", "-", int64(count)).Result()
 	if err != nil {
 		return nil, err
 	}

@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"sluice/config"
+	"sluice/gateway/gaps"
 	"sluice/pubsub"
 )
 
@@ -73,7 +74,7 @@ func tryOut(c *config.Config) error {
 		faults = append(faults, pubsub.CheckEmbedded(address))
 		url = "redis://" + address
 	}
-	broker, err := pubsub.Open(brokerOptions(c, url, "check", log))
+	broker, err := pubsub.Open(brokerOptions(c, url, "check", new(gaps.Log), log))
 	if err == nil {
 		err = broker.Close()
 	}
@@ -240,7 +241,7 @@ func (v *tailVerb) Run(p *program) (err error) {
 		}
 	}
 	broker, err := p.connect(pubsub.Events{
-		Lost: func(err error, retryIn time.Duration) {
+		Lost: func(_ string, err error, retryIn time.Duration) {
 			fmt.Fprintf(p.stderr, "sluice: no connection to Redis, trying again in %s: %v\n", retryIn.Round(time.Millisecond), err)
 		},
 	})
@@ -257,8 +258,11 @@ func (v *tailVerb) Run(p *program) (err error) {
 	return nil
 }
 
-// tailSink prints what it is handed. It implements pubsub.Sink.
+// tailSink prints what it is handed. It implements pubsub.Sink and pubsub.Receiver;
+// each line is one Write, so that lanes do not mix them.
 type tailSink struct{ p *program }
+
+func (s tailSink) Lane(pubsub.Link) pubsub.Receiver { return s }
 
 func (s tailSink) Subscribed(channel string) {
 	fmt.Fprintf(s.p.stderr, "subscribed to %s\n", channel)
@@ -268,6 +272,14 @@ func (tailSink) Delivered() {}
 
 func (s tailSink) Interrupted(err error) {
 	fmt.Fprintf(s.p.stderr, "sluice: the connection to Redis broke, messages may be missing: %v\n", err)
+}
+
+func (s tailSink) Moved(channel string) {
+	fmt.Fprintf(s.p.stderr, "sluice: another Redis carries %s now, messages may be missing\n", channel)
+}
+
+func (s tailSink) Skipped(channel string) {
+	fmt.Fprintf(s.p.stderr, "sluice: a message on %s is too long, and is not shown\n", channel)
 }
 
 func (s tailSink) Deliver(channel, payload []byte) {

@@ -11,6 +11,7 @@ import (
 	"sluice/codec"
 	"sluice/config"
 	"sluice/gateway/auth"
+	"sluice/gateway/gaps"
 	"sluice/gateway/hub"
 	"sluice/gateway/peer"
 	"sluice/gateway/session"
@@ -54,20 +55,34 @@ func loopOptions(c *config.Config, log *zap.Logger) (loop.Options, error) {
 	}, err
 }
 
-func brokerOptions(c *config.Config, url, node string, log *zap.Logger) pubsub.Options {
+func brokerOptions(c *config.Config, url, node string, book *gaps.Log, log *zap.Logger) pubsub.Options {
+	at := func(addr string) zap.Field { return zap.String("redis", addr) }
 	return pubsub.Options{
-		URL:        url,
-		Prefix:     c.Prefix,
-		First:      hub.DirectChannel(node),
-		ClientName: "sluice-" + node,
+		URL:          url,
+		Prefix:       c.Prefix,
+		First:        hub.DirectChannel(node),
+		ClientName:   "sluice-" + node,
+		Lanes:        c.PubSub.Lanes,
+		ProbeEvery:   c.PubSub.ProbeInterval,
+		ProbeTimeout: c.PubSub.ProbeTimeout,
 		Events: pubsub.Events{
-			Connected: func(addr string) { log.Info("connected to Redis", zap.String("redis", addr)) },
-			Lost: func(err error, retryIn time.Duration) {
-				log.Warn("no connection to Redis: nothing arrives until it is back", zap.Error(err), zap.Duration("retry_in", retryIn))
+			Connected: func(addr string) { log.Info("connected to Redis", at(addr)) },
+			Lost: func(addr string, err error, retryIn time.Duration) {
+				log.Warn("no connection to Redis: nothing arrives until it is back", at(addr), zap.Error(err), zap.Duration("retry_in", retryIn))
 			},
-			Restored: func(channels int, took time.Duration) {
-				log.Info("channels subscribed", zap.Int("channels", channels), zap.Duration("took", took))
+			Silent: func(addr string, since time.Duration) {
+				log.Warn("Redis says nothing: waiting for it, and trying another connection", at(addr), zap.Duration("since", since))
 			},
+			Restoring: func(addr string, done, channels int) {
+				log.Info("channels are being subscribed", at(addr), zap.Int("done", done), zap.Int("channels", channels))
+			},
+			Restored: func(addr string, channels int, took time.Duration) {
+				log.Info("channels subscribed", at(addr), zap.Int("channels", channels), zap.Duration("took", took))
+			},
+			Layout: func(addrs []string) {
+				log.Info("the masters of Redis, or what they carry, are others now", zap.Strings("masters", addrs))
+			},
+			Gap: noteGap(book, log),
 			Refused: func(channel string, err error) {
 				log.Warn("Redis refuses a channel: its clients wait in vain, check the ACL of this node's Redis user",
 					zap.String("channel", channel), zap.Error(err))
@@ -79,6 +94,18 @@ func brokerOptions(c *config.Config, url, node string, log *zap.Logger) pubsub.O
 				log.Warn("a message was dropped: its channel is outside the prefix", zap.String("channel", channel))
 			},
 		},
+	}
+}
+
+// noteGap puts a gap into the book, and into the log when it has ended.
+func noteGap(book *gaps.Log, log *zap.Logger) func(pubsub.Gap) {
+	return func(g pubsub.Gap) {
+		book.Note(g)
+		if g.To.IsZero() || g.Cause == pubsub.CauseOversize { // which has a line of its own
+			return
+		}
+		log.Warn("messages may have been missed: "+string(g.Cause), zap.String("link", g.Link), zap.String("channel", g.Channel),
+			zap.Time("from", g.From), zap.Time("to", g.To), zap.Int("channels", g.Channels))
 	}
 }
 
@@ -105,14 +132,19 @@ func minDeflate(c *config.Config) int {
 	return max(1, int(c.Deflate.Min))
 }
 
-// rules is what the hub has to know of a channel's namespace.
-func rules(c *config.Config) func(channel string) hub.Rules {
+// rules is what the hub has to know of a channel's namespace. lossy gets the
+// counters of each namespace, by its name.
+func rules(c *config.Config, lossy map[string]*hub.Gaps) func(channel string) hub.Rules {
+	lossy[""] = new(hub.Gaps)
+	for _, n := range c.Namespaces {
+		lossy[n.Name] = new(hub.Gaps)
+	}
 	policies := map[config.QueuePolicy]hub.Policy{
 		config.QueueDisconnect: hub.Disconnect, config.QueueDrop: hub.Drop, config.QueueLatest: hub.Latest,
 	}
 	return func(channel string) hub.Rules {
 		n := c.Namespace(channel)
-		r := hub.Rules{Policy: policies[n.Policy]}
+		r := hub.Rules{Policy: policies[n.Policy], Gaps: lossy[n.Name]}
 		if *n.Deflate {
 			r.MinDeflate = max(1, int(c.Deflate.Min))
 		}

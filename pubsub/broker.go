@@ -1,20 +1,24 @@
 package pubsub
 
-import "context"
+import (
+	"context"
+	"time"
+)
 
 // Broker carries messages from Redis pub/sub into this node: at most once, per
 // channel in the order Redis sent them. Channel names are without the prefix.
 // All methods may be called from any goroutine; Subscribe and Unsubscribe
 // record a wish and return at once.
 type Broker interface {
-	// Publish hands payload to Redis (PUBLISH) and returns how many
-	// subscriptions it reached, this node's own included. It is never sent
-	// twice: an error after it was sent means that the outcome is unknown.
-	// Publish keeps nothing of payload.
+	// Publish hands payload to the Redis that the channel belongs to (PUBLISH,
+	// or SPUBLISH in a Cluster) and returns how many subscriptions it reached
+	// there, this node's own included. It is never executed twice: an error
+	// after it was sent means that the outcome is unknown. Publish keeps
+	// nothing of payload.
 	Publish(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
 	// Subscribe wishes for channel; Run carries the wish out, now or after a
-	// reconnect. Sink.Subscribed is called at least once for every Subscribe
-	// that is not withdrawn.
+	// reconnect. Receiver.Subscribed is called at least once for every
+	// Subscribe that is not withdrawn.
 	Subscribe(channel string)
 	// Unsubscribe withdraws the wish. Messages that were under way may still
 	// be delivered.
@@ -23,16 +27,40 @@ type Broker interface {
 	// It returns ctx.Err() when ctx ends, and by then nothing of it runs any
 	// more.
 	Run(ctx context.Context, sink Sink) error
-	// Ready is nil while messages can be expected to arrive; otherwise it
-	// says in words for an operator why not.
+	// Ready is nil while messages are proven to arrive; otherwise it says in
+	// words for an operator why not.
 	Ready() error
 }
 
-// Sink receives what a Broker hears. All methods are called from Broker.Run's
-// receive loop, one at a time and in the order of the connection, and must not
-// block: while one runs, nothing is read from Redis. They may call Subscribe
-// and Unsubscribe.
+// Sink receives what a Broker hears. A Broker hears over one or more lanes, each
+// a subscribe connection with its own receive loop; every channel belongs to
+// one lane at a time.
 type Sink interface {
+	// Lane returns the receiver of a lane that is about to begin. It may be
+	// called from any goroutine, and must not call Subscribe or Unsubscribe.
+	Lane(Link) Receiver
+}
+
+// Link is what a Receiver may ask of its lane, from any goroutine.
+type Link interface {
+	// Name is the server's address, and the number of the lane there.
+	Name() string
+	// Sound is a time before which nothing was published that has been missed
+	// since the last gap ended.
+	Sound() time.Time
+}
+
+// Receiver is a Sink's end of one lane. Its methods are called from the lane's
+// receive loop, one at a time and in the order of the connection, and must not
+// block: while one runs, nothing is read from that connection. They may call
+// Subscribe and Unsubscribe.
+//
+// A channel moves to another lane where its server is another one now: the slot
+// has moved, or there was a failover. Then Moved is called for it, from another
+// goroutine, before or after Subscribed of the new lane. What the old lane still
+// delivers after Subscribed of the new one is stale and is to be dropped, or
+// messages would change their order.
+type Receiver interface {
 	// Deliver hands over one message. Both slices are valid only during the
 	// call (they are the reader's buffer): copy what you keep.
 	Deliver(channel, payload []byte)
@@ -46,7 +74,37 @@ type Sink interface {
 	// after each reconnect, and when a wish was withdrawn and renewed.
 	Subscribed(channel string)
 	// Interrupted says that the subscribe connection broke: messages may have
-	// been missed on every channel until Subscribed is called for it again.
-	// It is not called when Run ends because its context did.
+	// been missed on every channel of the lane until Subscribed is called for
+	// it again. It is not called when Run ends because its context did.
 	Interrupted(err error)
+	// Moved is Interrupted for a single channel that is not this lane's any more,
+	// and means nothing where it is another's already. It may be called from any
+	// goroutine.
+	Moved(channel string)
+	// Skipped says that one message on channel was not delivered, because it
+	// is longer than Options.MaxMessage.
+	Skipped(channel string)
+}
+
+// Cause is why messages may have been missed. It is fit for a metric label.
+type Cause string
+
+// The causes of gaps.
+const (
+	CauseConnection Cause = "connection" // a subscribe connection broke, or was proven deaf
+	CauseMoved      Cause = "moved"      // a Cluster moved slots to another master
+	CauseMailbox    Cause = "mailbox"    // a reactor was too far behind
+	CauseOversize   Cause = "oversize"   // a message was longer than this node takes
+)
+
+// Gap is a stretch of time in which messages may have been missed. What was
+// published outside of all gaps has been delivered.
+type Gap struct {
+	ID       uint64    // of this gap, unique while the process lives
+	Link     string    // the lane
+	Channel  string    // the one channel that it is about; "" means any of the lane's
+	Cause    Cause     //
+	From     time.Time // when the last probe that came back was published, or later
+	To       time.Time // when the last channel was subscribed again; zero: not yet
+	Channels int       // how many may have missed something
 }

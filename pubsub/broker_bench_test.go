@@ -15,10 +15,13 @@ import (
 // counter is a Sink that only counts.
 type counter struct{ messages, subscribed atomic.Int64 }
 
-func (c *counter) Deliver(_, _ []byte) { c.messages.Add(1) }
-func (c *counter) Subscribed(string)   { c.subscribed.Add(1) }
-func (c *counter) Delivered()          {}
-func (c *counter) Interrupted(error)   {}
+func (c *counter) Deliver(_, _ []byte)              { c.messages.Add(1) }
+func (c *counter) Subscribed(string)                { c.subscribed.Add(1) }
+func (c *counter) Delivered()                       {}
+func (c *counter) Lane(pubsub.Link) pubsub.Receiver { return c }
+func (c *counter) Moved(string)                     {}
+func (c *counter) Skipped(string)                   {}
+func (c *counter) Interrupted(error)                {}
 
 // BenchmarkRedis receives 128-byte messages from a real Redis, which publishes
 // them itself in a script, 1000 at a time: so the figure is what Redis sends
@@ -42,7 +45,7 @@ func BenchmarkRedis(b *testing.B) {
 	payload := make([]byte, 128)
 	sent := int64(0)
 	for b.Loop() {
-		if err := broker.Client().Eval(ctx, script, nil, payload).Err(); err != nil && err.Error() != "redis: nil" {
+		if err := broker.Client("").Eval(ctx, script, nil, payload).Err(); err != nil && err.Error() != "redis: nil" {
 			b.Fatal(err)
 		}
 		sent += 1000

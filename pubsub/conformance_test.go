@@ -1,6 +1,7 @@
 package pubsub_test
 
 import (
+	"fmt"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -27,14 +28,58 @@ func open(t testing.TB, o pubsub.Options) *pubsub.Redis {
 	return b
 }
 
-func at(url string) pubsubtest.Fixture {
+func at(url string) pubsubtest.Fixture { return with(pubsub.Options{URL: url}) }
+
+func with(o pubsub.Options) pubsubtest.Fixture {
 	return pubsubtest.Fixture{Open: func(t *testing.T, prefix string) pubsub.Broker {
-		return open(t, pubsub.Options{URL: url, Prefix: prefix})
+		o := o
+		o.Prefix = prefix
+		return open(t, o)
 	}}
 }
 
 func TestRedis(t *testing.T) {
 	pubsubtest.Run(t, func(t *testing.T) pubsubtest.Fixture { return at(redistest.Start(t).URL) })
+}
+
+func TestLanes(t *testing.T) {
+	pubsubtest.Run(t, func(t *testing.T) pubsubtest.Fixture {
+		return with(pubsub.Options{URL: redistest.Start(t).URL, Lanes: 3})
+	})
+}
+
+func TestShards(t *testing.T) {
+	pubsubtest.Run(t, func(t *testing.T) pubsubtest.Fixture {
+		return at(redistest.Start(t).URL + "," + redistest.Start(t).URL)
+	})
+}
+
+// The tests of a group share its servers, and have prefixes of their own.
+func TestSentinel(t *testing.T) {
+	g := redistest.StartSentinel(t)
+	runIn(t, pubsub.Options{URL: g.URL})
+}
+
+func TestCluster(t *testing.T) {
+	c := redistest.StartCluster(t)
+	t.Run("sharded", func(t *testing.T) { runIn(t, pubsub.Options{URL: c.URL, Lanes: 2}) })
+	t.Run("classic", func(t *testing.T) { runIn(t, pubsub.Options{URL: c.URL + "&pubsub=classic"}) })
+}
+
+func runIn(t *testing.T, o pubsub.Options) {
+	t.Helper()
+	n := 0
+	pubsubtest.Run(t, func(*testing.T) pubsubtest.Fixture {
+		n++
+		number := n
+		f := with(o)
+		f.Open = func(t *testing.T, prefix string) pubsub.Broker {
+			o := o
+			o.Prefix = fmt.Sprintf("%d:%s", number, prefix)
+			return open(t, o)
+		}
+		return f
+	})
 }
 
 func TestEmbedded(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	"github.com/alicebob/miniredis/v2/server"
+	respserver "github.com/alicebob/miniredis/v2/server"
 )
 
 // Embedded is a Redis-protocol server inside this process (miniredis), for a
@@ -27,7 +27,7 @@ type Embedded struct {
 	listener net.Listener
 	stop     chan struct{}
 	owned    sync.WaitGroup // accept and tick
-	inside   sync.Map       // *server.Peer whose command is being guarded
+	inside   sync.Map       // *respserver.Peer whose command is being guarded
 }
 
 // ttlTick is how exact expiry is.
@@ -127,7 +127,7 @@ func (e *Embedded) tick() {
 // guard is miniredis' hook before every command: it runs the command itself,
 // and survives its panic. A malformed XADD, for instance, indexes past the end
 // of its arguments.
-func (e *Embedded) guard(c *server.Peer, cmd string, args ...string) (done bool) {
+func (e *Embedded) guard(c *respserver.Peer, cmd string, args ...string) (done bool) {
 	if _, inside := e.inside.LoadOrStore(c, true); inside {
 		return false // called by the Dispatch below: let miniredis do it
 	}
@@ -144,7 +144,7 @@ func (e *Embedded) guard(c *server.Peer, cmd string, args ...string) (done bool)
 
 // survive answers a command that panicked, and releases miniredis' lock if the
 // command held it.
-func (e *Embedded) survive(c *server.Peer, cmd string, p any) {
+func (e *Embedded) survive(c *respserver.Peer, cmd string, p any) {
 	var pcs [64]uintptr
 	frames := runtime.CallersFrames(pcs[:runtime.Callers(1, pcs[:])])
 	locked := false

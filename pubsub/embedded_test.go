@@ -39,7 +39,7 @@ func TestEmbeddedLoopbackOnly(t *testing.T) {
 // embeddedClient is a go-redis client of e.
 func embeddedClient(t *testing.T, e *pubsub.Embedded) *redis.Client {
 	t.Helper()
-	return open(t, pubsub.Options{URL: e.URL()}).Client()
+	return open(t, pubsub.Options{URL: e.URL()}).Client("")
 }
 
 func TestEmbeddedSurvivesClients(t *testing.T) {

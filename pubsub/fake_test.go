@@ -69,7 +69,11 @@ func (f *fakeRedis) serve(conn net.Conn) {
 		f.commands = append(f.commands, command)
 		f.at = append(f.at, time.Now())
 		f.mu.Unlock()
-		if _, err := conn.Write([]byte(f.answer(command))); err != nil {
+		answer := f.answer(command)
+		if answer == "" {
+			continue // a Write of nothing would be a Read of nothing
+		}
+		if _, err := conn.Write([]byte(answer)); err != nil {
 			return
 		}
 	}
@@ -111,7 +115,15 @@ func readFull(in *bufio.Reader, p []byte) (n int, err error) {
 // push sends text on the newest connection.
 func (f *fakeRedis) push(text string) {
 	f.mu.Lock()
-	conn := f.conns[len(f.conns)-1]
+	newest := len(f.conns) - 1
+	f.mu.Unlock()
+	f.pushOn(newest, text)
+}
+
+// pushOn sends text on a connection, the oldest of which is 0.
+func (f *fakeRedis) pushOn(i int, text string) {
+	f.mu.Lock()
+	conn := f.conns[i]
 	f.mu.Unlock()
 	_, _ = conn.Write([]byte(text)) // a test that needs it to arrive looks at the sink
 }
@@ -160,6 +172,9 @@ func (t *tape) add(format string, args ...any) {
 	t.lines = append(t.lines, fmt.Sprintf(format, args...))
 }
 
+func (t *tape) Lane(Link) Receiver              { return t }
+func (t *tape) Moved(channel string)            { t.add("moved %s", channel) }
+func (t *tape) Skipped(channel string)          { t.add("skipped %s", channel) }
 func (t *tape) Deliver(channel, payload []byte) { t.add("message %s %s", channel, payload) }
 func (t *tape) Delivered()                      {}
 func (t *tape) Interrupted(err error)           { t.add("interrupted") }
@@ -201,7 +216,10 @@ func onStage(t *testing.T, o Options, answer func([]string) string, test func(s 
 			o.URL = "redis://fake:6379"
 		}
 		o.dial = s.fake.dial
-		o.Events.Lost = func(err error, retryIn time.Duration) {
+		if o.ProbeEvery == 0 {
+			o.ProbeEvery = -1 // probes are published through go-redis, which knows no fake
+		}
+		o.Events.Lost = func(_ string, err error, retryIn time.Duration) {
 			s.mu.Lock()
 			defer s.mu.Unlock()
 			s.lost = append(s.lost, err.Error())
@@ -275,3 +293,6 @@ func (s *stage) lostOnce(why string) {
 		s.t.Errorf("lost: %q, want one with %q", lost, why)
 	}
 }
+
+// lane0 is the broker's only lane.
+func (s *stage) lane0() *lane { return s.layout.servers[0].lanes[0] }

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/go-redis/v9"
+
 	"sluice/pubsub"
 	"sluice/pubsub/pubsubtest"
 	"sluice/pubsub/redistest"
@@ -126,25 +128,50 @@ func TestClientKill(t *testing.T) {
 	b.delivers(t, s, "2999")
 }
 
+// A Redis that stands still is noticed, and not left: when it goes on, what was
+// published first is delivered, and nothing was missed.
 func TestRedisIsStopped(t *testing.T) {
 	s := redistest.Start(t)
-	b := run(t, pubsub.Options{URL: s.URL, PingEvery: 100 * time.Millisecond, PongTimeout: 300 * time.Millisecond, ReadyLag: 150 * time.Millisecond})
+	b := run(t, pubsub.Options{URL: s.URL})
+	b.awaitReady(t)
 	b.subscribed(t, "a")
-	s.Pause()
-	b.await(t, "the interruption", func() bool { return len(b.sink.Interruptions()) > 0 })
-	if err := b.sink.Interruptions()[0]; !strings.Contains(err.Error(), "after a PING") {
-		t.Errorf("interrupted: %v", err)
+	publisher := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, ReadTimeout: 30 * time.Second})
+	defer publisher.Close()
+	if err := publisher.Ping(t.Context()).Err(); err != nil {
+		t.Fatal(err)
 	}
+	s.Pause()
+	published := make(chan error, 1)
+	go func() { published <- publisher.Publish(context.Background(), "sluice:a", "into the silence").Err() }()
 	b.await(t, "not ready", func() bool { return b.Ready() != nil })
+	b.await(t, "other connections are tried", func() bool { return b.Stats().Silent })
 	s.Resume()
-	b.await(t, "announced again", func() bool { return b.sink.Announced("a") > 1 })
+	if err := <-published; err != nil {
+		t.Fatal(err)
+	}
+	b.await(t, "what was published first", func() bool { return slices.Contains(b.sink.Messages("a"), "into the silence") })
 	b.awaitReady(t)
 	b.delivers(t, s, "a")
+	if n := len(b.sink.Interruptions()); n != 0 {
+		t.Errorf("%d interruptions: %v", n, b.sink.Interruptions())
+	}
+}
+
+// A probe that may not be subscribed proves nothing, and readiness says why.
+func TestProbesAreForbidden(t *testing.T) {
+	s := redistest.Start(t)
+	s.Do("ACL", "SETUSER", "gate", "on", ">pw", "resetchannels", "&sluice:open*", "-@all", "+subscribe", "+unsubscribe", "+ping", "+publish")
+	b := run(t, pubsub.Options{URL: strings.Replace(s.URL, "://", "://gate:pw@", 1)})
+	b.subscribed(t, "open")
+	b.await(t, "the reason", func() bool {
+		err := b.Ready()
+		return err != nil && strings.Contains(err.Error(), "NOPERM") && strings.Contains(err.Error(), "sluice:{probe:")
+	})
 }
 
 func TestUsers(t *testing.T) {
 	s := redistest.Start(t)
-	s.Do("ACL", "SETUSER", "gate", "on", ">p/w#1", "resetchannels", "&sluice:open*", "~sluice:inbox",
+	s.Do("ACL", "SETUSER", "gate", "on", ">p/w#1", "resetchannels", "&sluice:open*", "&sluice:{probe:*", "~sluice:inbox",
 		"-@all", "+subscribe", "+unsubscribe", "+ping", "+publish", "+xadd") // as doc.go says
 	s.Do("ACL", "SETUSER", "default", "off")
 	url := func(user string) string { return strings.Replace(s.URL, "://", "://"+user+"@", 1) }
@@ -174,7 +201,7 @@ func TestUsers(t *testing.T) {
 	if n, err := b.Publish(context.Background(), "open1", []byte("x")); n != 1 || err != nil {
 		t.Errorf("Publish: %d, %v", n, err)
 	}
-	inbox, _ := runInbox(t, b.Client(), pubsub.InboxOptions{})
+	inbox, _ := runInbox(t, b.Redis, pubsub.InboxOptions{})
 	var out outcomes
 	if err := inbox.Add(pubsub.Entry{Type: "message", Done: out.done("1")}); err != nil {
 		t.Fatal(err)
@@ -212,6 +239,11 @@ type slowSink struct {
 	gate chan struct{}
 }
 
+func (s *slowSink) Lane(link pubsub.Link) pubsub.Receiver {
+	s.Recorder.Lane(link)
+	return s
+}
+
 func (s *slowSink) Deliver(channel, payload []byte) {
 	<-s.gate
 	s.Recorder.Deliver(channel, payload)
@@ -238,7 +270,7 @@ func TestNumSubEqualsWishes(t *testing.T) {
 		wished = st.Wished
 		return st.Connected && st.Pending == 0 && st.Confirmed == st.Wished
 	})
-	if got := s.Do("PUBSUB", "CHANNELS", "*").([]any); len(got) != wished {
+	if got := s.Do("PUBSUB", "CHANNELS", "sluice:[^{]*").([]any); len(got) != wished {
 		t.Errorf("Redis has the channels %v, %d are wished for", got, wished)
 	}
 }

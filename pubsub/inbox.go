@@ -90,6 +90,15 @@ type InboxStats struct {
 	LastErrorAt time.Time
 }
 
+// Keys knows which server has which key. Redis is one. Its clients must not repeat
+// commands by themselves, or entries would be written twice.
+type Keys interface {
+	Client(key string) *redis.Client // nil: it is not known
+	// Misplaced says that the server which Client named has refused a command
+	// because the key is elsewhere. false: there is no elsewhere.
+	Misplaced() bool
+}
+
 // Inbox appends entries to one Redis stream, in the order of Add, in
 // pipelined batches from one goroutine (Run). Add and Stats may be called from
 // any goroutine.
@@ -98,9 +107,9 @@ type InboxStats struct {
 // failed and no PING has been answered since, entries fail at once instead of
 // waiting for a Redis that would get them stale.
 type Inbox struct {
-	opts   InboxOptions
-	client redis.UniversalClient
-	wake   chan struct{} // holds a token when the queue may have become non-empty
+	opts InboxOptions
+	keys Keys
+	wake chan struct{} // holds a token when the queue may have become non-empty
 
 	mu        sync.Mutex
 	queue     []waiting  // guarded by mu
@@ -118,11 +127,9 @@ type waiting struct {
 	added time.Time
 }
 
-// NewInbox returns an Inbox that writes through client. A client that repeats
-// commands by itself would write entries twice; if client is a *redis.Client
-// set up so, Run uses one of its own with the same options and no repeats.
-func NewInbox(client redis.UniversalClient, o InboxOptions) *Inbox {
-	return &Inbox{opts: o.withDefaults(), client: client, wake: make(chan struct{}, 1)}
+// NewInbox returns an Inbox that writes to the server which has the stream.
+func NewInbox(keys Keys, o InboxOptions) *Inbox {
+	return &Inbox{opts: o.withDefaults(), keys: keys, wake: make(chan struct{}, 1)}
 }
 
 // Add queues e. The error, if any, is ErrInboxFull, ErrInboxUnavailable or

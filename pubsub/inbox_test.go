@@ -12,17 +12,15 @@ import (
 	"testing"
 	"time"
 
-	"github.com/redis/go-redis/v9"
-
 	"sluice/pubsub"
 	"sluice/pubsub/pubsubtest"
 	"sluice/pubsub/redistest"
 )
 
 // runInbox runs an inbox until stop is called or the test ends.
-func runInbox(t testing.TB, client redis.UniversalClient, o pubsub.InboxOptions) (b *pubsub.Inbox, stop func()) {
+func runInbox(t testing.TB, keys pubsub.Keys, o pubsub.InboxOptions) (b *pubsub.Inbox, stop func()) {
 	t.Helper()
-	b = pubsub.NewInbox(client, o)
+	b = pubsub.NewInbox(keys, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- b.Run(ctx) }()
@@ -87,7 +85,7 @@ func count(errs []error, target error) (n int) {
 func TestInboxFields(t *testing.T) {
 	for name, url := range map[string]string{"redis": redistest.Start(t).URL, "embedded": startEmbedded(t).URL()} {
 		t.Run(name, func(t *testing.T) {
-			client := open(t, pubsub.Options{URL: url}).Client()
+			client := open(t, pubsub.Options{URL: url})
 			b, _ := runInbox(t, client, pubsub.InboxOptions{})
 			var out outcomes
 			at := time.UnixMilli(1_790_000_000_123)
@@ -104,7 +102,7 @@ func TestInboxFields(t *testing.T) {
 			if n := count(out.await(t, 3), nil); n != 3 {
 				t.Fatalf("%v", out.all())
 			}
-			entries, err := client.XRange(context.Background(), "sluice:inbox", "-", "+").Result()
+			entries, err := client.Client("sluice:inbox").XRange(context.Background(), "sluice:inbox", "-", "+").Result()
 			if err != nil || len(entries) != 3 {
 				t.Fatalf("%v, %v", entries, err)
 			}
@@ -124,7 +122,7 @@ func TestInboxFields(t *testing.T) {
 func TestInboxOrderAndBound(t *testing.T) {
 	const entries = 20_000
 	s := redistest.Start(t)
-	client := open(t, pubsub.Options{URL: s.URL}).Client()
+	client := open(t, pubsub.Options{URL: s.URL})
 	b, _ := runInbox(t, client, pubsub.InboxOptions{MaxLen: 5000})
 	var acked atomic.Int64
 	for i := range entries {
@@ -138,7 +136,7 @@ func TestInboxOrderAndBound(t *testing.T) {
 		}
 	}
 	pubsubtest.Eventually(t, "all are acknowledged", func() bool { return acked.Load() == entries })
-	kept, err := client.XRange(context.Background(), "sluice:inbox", "-", "+").Result()
+	kept, err := client.Client("sluice:inbox").XRange(context.Background(), "sluice:inbox", "-", "+").Result()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -156,7 +154,7 @@ func TestInboxOrderAndBound(t *testing.T) {
 }
 
 func TestInboxFull(t *testing.T) {
-	client := open(t, pubsub.Options{URL: "redis://127.0.0.1:1"}).Client()
+	client := open(t, pubsub.Options{URL: "redis://127.0.0.1:1"})
 	byCount := pubsub.NewInbox(client, pubsub.InboxOptions{QueueEntries: 3})
 	for range 3 {
 		if err := byCount.Add(pubsub.Entry{}); err != nil {
@@ -180,7 +178,7 @@ func TestInboxFull(t *testing.T) {
 
 func TestInboxOutOfMemory(t *testing.T) {
 	s := redistest.Start(t, "--maxmemory", "1mb", "--maxmemory-policy", "noeviction")
-	b, _ := runInbox(t, open(t, pubsub.Options{URL: s.URL}).Client(), pubsub.InboxOptions{QueueBytes: 200 << 20})
+	b, _ := runInbox(t, open(t, pubsub.Options{URL: s.URL}), pubsub.InboxOptions{QueueBytes: 200 << 20})
 	var out outcomes
 	for i := range 100 {
 		if err := b.Add(pubsub.Entry{Type: "message", Data: make([]byte, 1<<20), Done: out.done(fmt.Sprint(i))}); err != nil {
@@ -207,7 +205,7 @@ func TestInboxOutOfMemory(t *testing.T) {
 func TestInboxReadOnlyReplica(t *testing.T) {
 	s := redistest.Start(t)
 	s.Do("REPLICAOF", "127.0.0.1", "1")
-	b, _ := runInbox(t, open(t, pubsub.Options{URL: s.URL}).Client(), pubsub.InboxOptions{})
+	b, _ := runInbox(t, open(t, pubsub.Options{URL: s.URL}), pubsub.InboxOptions{})
 	var out outcomes
 	if err := b.Add(pubsub.Entry{Type: "message", Done: out.done("1")}); err != nil {
 		t.Fatal(err)
@@ -225,7 +223,7 @@ func TestInboxReadOnlyReplica(t *testing.T) {
 func TestInboxRedisIsDown(t *testing.T) {
 	s := redistest.Reserve(t)
 	var downs, ups atomic.Int32
-	b, _ := runInbox(t, open(t, pubsub.Options{URL: s.URL}).Client(), pubsub.InboxOptions{
+	b, _ := runInbox(t, open(t, pubsub.Options{URL: s.URL}), pubsub.InboxOptions{
 		ProbeEvery: 10 * time.Millisecond, Down: func(error) { downs.Add(1) }, Up: func(time.Duration) { ups.Add(1) },
 	})
 	var out outcomes
@@ -256,7 +254,7 @@ func TestInboxRedisIsDown(t *testing.T) {
 // waits behind it is known not to be sent.
 func TestInboxRedisIsStopped(t *testing.T) {
 	s := redistest.Start(t)
-	client := open(t, pubsub.Options{URL: s.URL}).Client()
+	client := open(t, pubsub.Options{URL: s.URL})
 	b, _ := runInbox(t, client, pubsub.InboxOptions{Batch: 10, Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond})
 	var out outcomes
 	if err := b.Add(pubsub.Entry{Type: "message", ID: "before", Done: out.done("before")}); err != nil {
@@ -284,7 +282,7 @@ func TestInboxRedisIsStopped(t *testing.T) {
 		t.Errorf("after the pause: %v", errs[taken])
 	}
 	// What was unknown is in the stream at most once, in front of what came later.
-	entries, err := client.XRange(context.Background(), "sluice:inbox", "-", "+").Result()
+	entries, err := client.Client("sluice:inbox").XRange(context.Background(), "sluice:inbox", "-", "+").Result()
 	if err != nil || len(entries) > 2+unknown || entries[len(entries)-1].Values["id"] != "after" {
 		t.Errorf("%v, %v", entries, err)
 	}
@@ -292,7 +290,7 @@ func TestInboxRedisIsStopped(t *testing.T) {
 
 func TestInboxDrains(t *testing.T) {
 	s := redistest.Start(t)
-	client := open(t, pubsub.Options{URL: s.URL}).Client()
+	client := open(t, pubsub.Options{URL: s.URL})
 	b, stop := runInbox(t, client, pubsub.InboxOptions{Batch: 7})
 	var out outcomes
 	for i := range 1000 {
@@ -314,7 +312,7 @@ func TestInboxDrains(t *testing.T) {
 
 func TestInboxDrainIsBounded(t *testing.T) {
 	s := redistest.Start(t)
-	b, stop := runInbox(t, open(t, pubsub.Options{URL: s.URL}).Client(),
+	b, stop := runInbox(t, open(t, pubsub.Options{URL: s.URL}),
 		pubsub.InboxOptions{Batch: 1, Timeout: 300 * time.Millisecond, DrainTimeout: 50 * time.Millisecond})
 	s.Pause()
 	var out outcomes
@@ -334,8 +332,7 @@ func TestInboxDrainIsBounded(t *testing.T) {
 // A client that repeats commands would write entries twice.
 func TestInboxNeverRepeats(t *testing.T) {
 	s := redistest.Start(t)
-	repeats := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: 5, ReadTimeout: 50 * time.Millisecond})
-	defer repeats.Close()
+	repeats := open(t, pubsub.Options{URL: s.URL + "?read_timeout=50ms"})
 	b, stop := runInbox(t, repeats, pubsub.InboxOptions{Timeout: 100 * time.Millisecond, ProbeEvery: 10 * time.Millisecond})
 	var out outcomes
 	s.Pause()
@@ -353,7 +350,7 @@ func TestInboxNeverRepeats(t *testing.T) {
 
 func BenchmarkInbox(b *testing.B) {
 	s := redistest.Start(b)
-	client := open(b, pubsub.Options{URL: s.URL}).Client()
+	client := open(b, pubsub.Options{URL: s.URL})
 	inbox, stop := runInbox(b, client, pubsub.InboxOptions{})
 	data := make([]byte, 128)
 	var acked atomic.Int64

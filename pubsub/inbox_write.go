@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,10 +13,7 @@ import (
 )
 
 // inboxWriter is Run's view of an Inbox.
-type inboxWriter struct {
-	*Inbox
-	client redis.UniversalClient // repeats nothing
-}
+type inboxWriter struct{ *Inbox }
 
 // Run writes until ctx ends, then what is queued, for DrainTimeout at most,
 // and fails the rest. It returns ctx.Err(). An Inbox runs once.
@@ -28,25 +26,10 @@ func (b *Inbox) Run(ctx context.Context) error {
 	b.running = true
 	b.mu.Unlock()
 
-	client, done := once(b.client)
-	defer done()
-	w := &inboxWriter{Inbox: b, client: client}
+	w := &inboxWriter{b}
 	w.untilEnd(ctx)
 	w.drain()
 	return ctx.Err()
-}
-
-// once returns a client with c's options that repeats nothing, and how to
-// close it.
-func once(c redis.UniversalClient) (redis.UniversalClient, func()) {
-	single, ok := c.(*redis.Client)
-	if !ok || single.Options().MaxRetries == 0 {
-		return c, func() {}
-	}
-	o := *single.Options()
-	o.MaxRetries, o.ContextTimeoutEnabled, o.PoolSize = -1, true, 2
-	own := redis.NewClient(&o)
-	return own, func() { _ = own.Close() } // nothing is under way; its error has no consequence
 }
 
 // untilEnd writes batches, or probes while Redis is down, until ctx ends.
@@ -141,24 +124,27 @@ func (w *inboxWriter) batch(ctx context.Context) bool {
 	}
 	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
-	pipe := w.client.Pipeline()
-	for i := range batch {
-		// The array keeps the command; the result is looked up below.
-		_ = pipe.Process(ctx, redis.NewStringCmd(ctx, w.xadd(&batch[i].entry)...))
-	}
-	cmds, execErr := pipe.Exec(ctx)
 	var broken error // the connection's error, if any
-	for i := range batch {
-		err := execErr
-		if i < len(cmds) {
-			err = cmds[i].Err()
+	for rest := batch; len(rest) > 0; {
+		errs := w.send(ctx, rest)
+		again := rest[:0] // what the stream's old server did not execute goes to the new one
+		elsewhere := slices.ContainsFunc(errs, notExecuted) && w.keys.Misplaced()
+		if elsewhere {
+			pause(ctx, misplacedPause)
 		}
-		err = verdict(err)
-		if err != nil && !errors.Is(err, ErrInboxRefused) {
-			broken = err
+		for i := range rest {
+			if elsewhere && notExecuted(errs[i]) && ctx.Err() == nil {
+				again = append(again, rest[i])
+				continue
+			}
+			err := verdict(errs[i])
+			if err != nil && !errors.Is(err, ErrInboxRefused) {
+				broken = err
+			}
+			w.settle(&rest[i].entry, err)
 		}
-		w.settle(&batch[i].entry, err)
-		batch[i] = waiting{}
+		clear(rest[len(again):])
+		rest = again
 	}
 	w.mu.Lock()
 	w.flight = time.Time{}
@@ -167,6 +153,36 @@ func (w *inboxWriter) batch(ctx context.Context) bool {
 		w.goDown(broken)
 	}
 	return broken == nil
+}
+
+// misplacedPause is between attempts to find the server that has the stream.
+const misplacedPause = 20 * time.Millisecond
+
+var errNoServer = errors.New("it is not known which Redis has the stream")
+
+// send writes entries in one pipeline and returns what became of each.
+func (w *inboxWriter) send(ctx context.Context, batch []waiting) []error {
+	errs := make([]error, len(batch))
+	client := w.keys.Client(w.opts.Stream)
+	if client == nil {
+		for i := range errs {
+			errs[i] = fmt.Errorf("%w: %w", ErrInboxUnavailable, errNoServer)
+		}
+		return errs
+	}
+	pipe := client.Pipeline()
+	for i := range batch {
+		// The array keeps the command; the result is looked up below.
+		_ = pipe.Process(ctx, redis.NewStringCmd(ctx, w.xadd(&batch[i].entry)...))
+	}
+	cmds, execErr := pipe.Exec(ctx)
+	for i := range errs {
+		errs[i] = execErr
+		if i < len(cmds) {
+			errs[i] = cmds[i].Err()
+		}
+	}
+	return errs
 }
 
 // xadd is the XADD command of e. The field names are a contract with workers:
@@ -194,8 +210,8 @@ func verdict(err error) error {
 	var said redis.Error
 	var op *net.OpError
 	switch {
-	case err == nil:
-		return nil
+	case err == nil, errors.Is(err, ErrInboxUnavailable):
+		return err
 	case errors.As(err, &said):
 		return fmt.Errorf("%w: %w", ErrInboxRefused, err)
 	case errors.As(err, &op) && op.Op == "dial", errors.Is(err, redis.ErrClosed), errors.Is(err, redis.ErrPoolTimeout):
@@ -255,7 +271,11 @@ func unwrapVerdict(err error) error {
 func (w *inboxWriter) probe(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
-	if err := w.client.Ping(ctx).Err(); err != nil {
+	err := errNoServer
+	if client := w.keys.Client(w.opts.Stream); client != nil {
+		err = client.Ping(ctx).Err()
+	}
+	if err != nil {
 		w.mu.Lock()
 		w.stats.LastError, w.stats.LastErrorAt = err.Error(), time.Now()
 		w.mu.Unlock()

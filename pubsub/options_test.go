@@ -15,12 +15,9 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		{"no URL", Options{}, "no Redis URL"},
 		{"no scheme", Options{URL: "localhost:6379"}, "no scheme"},
-		{"Sentinel", Options{URL: "redis+sentinel://h:26379?sentinel_master_name=m"}, "redis+sentinel:// is not supported by this version"},
-		{"Cluster", Options{URL: "redis+cluster://h:6379"}, "redis+cluster:// is not supported by this version"},
-		{"another scheme", Options{URL: "http://localhost"}, `unknown scheme "http"`},
-		{"bad port", Options{URL: "redis://:secret@host:port"}, "cannot be parsed"},
-		{"unescaped password", Options{URL: "redis://:sec/ret@host:6379"}, "percent-encoded"},
-		{"unknown parameter", Options{URL: "redis://:secret@host?retries=3"}, "cannot be parsed"},
+		{"another scheme", Options{URL: "http://localhost"}, "unknown scheme"},
+		{"unescaped password", Options{URL: "redis://:sec/ret@host:6379"}, "special characters in the password"},
+		{"lanes", Options{URL: good, Lanes: 65}, "subscribe connections per server must be 1 to 64, is 65"},
 		{"repeats", Options{URL: good + "?max_retries=3"}, "max_retries"},
 		{"prefix", Options{URL: good, Prefix: "{sluice}:"}, "prefix"},
 		{"long prefix", Options{URL: good, Prefix: strings.Repeat("x", 256)}, "prefix is 256 bytes long"},
@@ -45,7 +42,7 @@ func TestOpenRefuses(t *testing.T) {
 		})
 	}
 	// Every fault is reported at once.
-	_, err := Open(Options{URL: "redis+cluster://h", ChunkNames: -1, ReadBuffer: 1})
+	_, err := Open(Options{URL: "redis+sentinel://h", ChunkNames: -1, ReadBuffer: 1})
 	if err == nil || strings.Count(err.Error(), "\n") != 2 {
 		t.Errorf("three faults: %v", err)
 	}
@@ -54,14 +51,14 @@ func TestOpenRefuses(t *testing.T) {
 func TestOpenAccepts(t *testing.T) {
 	for _, url := range []string{
 		"redis://localhost", "redis://:pw@10.0.0.1:6380/3", "rediss://me:p%2Fw@example.com", "redis://[::1]:6379",
-		"redis://h?dial_timeout=1s&pool_size=5", "redis://h?max_retries=-1",
+		"redis://h?dial_timeout=1s&pool_size=5", "redis://h?max_retries=-1", "redis://a,redis://b",
 	} {
 		b, err := Open(Options{URL: url})
 		if err != nil {
 			t.Errorf("%s: %v", url, err)
 			continue
 		}
-		if n := b.Client().Options().MaxRetries; n != 0 {
+		if n := b.Client("sluice:inbox").Options().MaxRetries; n != 0 {
 			t.Errorf("%s: the client repeats %d times", url, n)
 		}
 		if err := b.Ready(); err == nil || !strings.Contains(err.Error(), "not started") {
@@ -69,6 +66,25 @@ func TestOpenAccepts(t *testing.T) {
 		}
 		if err := b.Close(); err != nil {
 			t.Errorf("%s: Close: %v", url, err)
+		}
+	}
+}
+
+// Where servers have to be found first, none has a key yet.
+func TestOpenKnowsNoServersYet(t *testing.T) {
+	for _, url := range []string{"redis+sentinel://127.0.0.1:1?master_name=m", "redis+cluster://127.0.0.1:1"} {
+		b, err := Open(Options{URL: url})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b.Client("sluice:inbox") != nil {
+			t.Errorf("%s: it knows who has the inbox", url)
+		}
+		if _, err := b.Publish(t.Context(), "news", nil); err == nil || !strings.Contains(err.Error(), "127.0.0.1:1") {
+			t.Errorf("%s: Publish: %v", url, err)
+		}
+		if err := b.Close(); err != nil {
+			t.Error(err)
 		}
 	}
 }

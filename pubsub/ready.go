@@ -6,40 +6,66 @@ import (
 	"time"
 )
 
-// Ready is Broker.Ready. It is nil if all of these hold: Run runs, the
-// subscribe connection is up, no PING is unanswered for Options.ReadyLag, no
-// wish (to subscribe or to unsubscribe) waits for Redis' confirmation for that
-// long, and Redis does not refuse all of the channels. It only looks; it never
-// waits for the network.
+// Ready is Broker.Ready. It is nil if all of these hold: Run runs; it is known
+// which servers there are; each lane of each of them is connected, and has proven
+// lately that what is published through Redis arrives, twice in a row if it had
+// failed; no wish (to subscribe or to unsubscribe) waits for Redis' confirmation for
+// longer than Options.ReadyLag; and no Redis refuses all of a lane's channels. It
+// only looks; it never waits for the network.
 //
 // Some refused channels are no reason: otherwise any client that asks for a
 // channel outside the ACL would take the node out of service. Stats.Refused
 // and Events.Refused tell of them.
 func (r *Redis) Ready() error {
-	if r.life.Err() != nil {
+	if r.ctx.Err() != nil {
 		return ErrClosed
 	}
 	if !r.running.Load() {
 		return errors.New("pubsub: not started")
 	}
-	r.mu.Lock()
-	state := r.state
-	r.mu.Unlock()
+	r.routes.RLock()
+	defer r.routes.RUnlock()
+	if len(r.layout.servers) == 0 {
+		return r.whyUnknown("")
+	}
+	now := time.Now()
+	for _, s := range r.layout.servers {
+		for _, l := range s.lanes {
+			if err := l.ready(now); err != nil {
+				return err
+			}
+		}
+	}
+	if c := r.limbo.wishes.count(); c.wished > 0 {
+		return fmt.Errorf("%d channels belong to slots that no master of the Cluster has", c.wished)
+	}
+	return nil
+}
+
+func (l *lane) ready(now time.Time) error {
+	l.mu.Lock()
+	state := l.state
+	l.mu.Unlock()
 	if state.session == nil || !state.session.up.Load() {
 		if state.lastErr != nil {
 			return fmt.Errorf("not connected to Redis: %w", state.lastErr)
 		}
-		return fmt.Errorf("not connected to Redis at %s yet", r.addr())
+		return fmt.Errorf("not connected to Redis at %s yet", l.server.addr)
 	}
-	return state.session.ready(time.Now())
+	if l.probeName() != "" {
+		if err := l.proof.verdict(now, l.r.opts.proofLimit()); err != nil {
+			return fmt.Errorf("Redis at %s is not proven to deliver: %w", l.server.addr, err)
+		}
+	}
+	return state.session.ready(now)
 }
 
 func (s *session) ready(now time.Time) error {
-	lag := s.r.opts.ReadyLag
+	lag := s.opts.ReadyLag
 	if sent := s.pingSent(); !sent.IsZero() && now.Sub(sent) > lag {
-		return fmt.Errorf("Redis at %s has not answered a PING for %v", s.r.addr(), now.Sub(sent).Round(time.Millisecond))
+		return fmt.Errorf("Redis at %s has not answered a PING for %v", s.addr(), now.Sub(sent).Round(time.Millisecond))
 	}
-	c := s.r.wishes.count()
+	c := s.l.wishes.count()
 	oldest, waiting := s.oldestWish()
 	if oldest.IsZero() || !c.oldest.IsZero() && c.oldest.Before(oldest) {
 		oldest = c.oldest
@@ -68,30 +94,4 @@ func (s *session) oldestWish() (oldest time.Time, waiting int) {
 		}
 	}
 	return oldest, waiting
-}
-
-// Stats returns a snapshot.
-func (r *Redis) Stats() Stats {
-	r.mu.Lock()
-	state := r.state
-	r.mu.Unlock()
-	c := r.wishes.count()
-	s := Stats{
-		Messages: r.stats.messages.Load(), Bytes: r.stats.bytes.Load(),
-		Oversize: r.stats.oversize.Load(), OversizeBytes: r.stats.oversizeBytes.Load(),
-		Connects: r.stats.connects.Load(), Losses: r.stats.losses.Load(), FailedDial: r.stats.fails.Load(),
-		Wished: c.wished, Refused: c.refused, Pending: c.queued,
-		RoundTrip:   time.Duration(r.stats.roundTrip.Load()),
-		LastErrorAt: state.lastAt,
-	}
-	if state.lastErr != nil {
-		s.LastError = state.lastErr.Error()
-	}
-	if state.session != nil && state.session.up.Load() {
-		_, waiting := state.session.oldestWish()
-		s.Connected, s.ConnectedSince = true, state.since
-		s.Confirmed = c.confirmed
-		s.Pending += waiting
-	}
-	return s
 }

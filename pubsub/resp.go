@@ -12,9 +12,9 @@ import (
 // nothing but another first byte. In RESP2 a connection that only subscribes
 // and pings receives exactly these:
 //
-//	*3 message <channel> <payload>
-//	*3 subscribe <channel> :<count>
-//	*3 unsubscribe <channel> :<count>
+//	*3 message <channel> <payload>        smessage where the channel was SSUBSCRIBEd
+//	*3 subscribe <channel> :<count>       ssubscribe
+//	*3 unsubscribe <channel> :<count>     sunsubscribe, also unasked: the slot has moved
 //	*2 pong <text>                        PING while subscribed
 //	+<text>                               PONG otherwise; OK of AUTH and CLIENT SETNAME
 //	-<text>                               an error
@@ -127,11 +127,11 @@ func (c *cursor) push(maxPayload int) (reply, error) {
 	}
 	var kind replyKind
 	switch string(word) {
-	case "message":
+	case "message", "smessage":
 		kind = replyMessage
-	case "subscribe":
+	case "subscribe", "ssubscribe":
 		kind = replySubscribed
-	case "unsubscribe":
+	case "unsubscribe", "sunsubscribe":
 		kind = replyUnsubscribed
 	}
 	if kind == 0 || count != 3 {

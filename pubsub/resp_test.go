@@ -184,9 +184,12 @@ func (n *nobody) Deliver(_, _ []byte) { n.messages++ }
 func (n *nobody) Subscribed(string)   {}
 func (n *nobody) Delivered()          {}
 func (n *nobody) Interrupted(error)   {}
+func (n *nobody) Moved(string)        {}
+func (n *nobody) Skipped(string)      {}
+func (n *nobody) Lane(Link) Receiver  { return n }
 
 // offline is a session without a connection.
-func offline(t testing.TB, sink Sink) *session {
+func offline(t testing.TB, out Receiver) *session {
 	t.Helper()
 	r, err := Open(Options{URL: "redis://fake"})
 	if err != nil {
@@ -197,7 +200,7 @@ func offline(t testing.TB, sink Sink) *session {
 			t.Errorf("Close: %v", err)
 		}
 	})
-	return &session{r: r, sink: sink}
+	return &session{l: r.layout.servers[0].lanes[0], opts: &r.opts, out: out}
 }
 
 func TestDeliveryAllocates(t *testing.T) {
@@ -207,7 +210,7 @@ func TestDeliveryAllocates(t *testing.T) {
 	allocs := testing.AllocsPerRun(1000, func() {
 		rep, err := in.next()
 		if err == nil {
-			err = s.handle(rep)
+			err = s.handle(t.Context(), rep)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -251,7 +254,7 @@ func BenchmarkReceiver(b *testing.B) {
 			for b.Loop() {
 				rep, err := in.next()
 				if err == nil {
-					err = s.handle(rep)
+					err = s.handle(b.Context(), rep)
 				}
 				if err != nil {
 					b.Fatal(err)

@@ -10,43 +10,55 @@ import (
 	"time"
 )
 
-// session is one subscribe connection from dial to death. Two goroutines work
-// on it: the receive loop (receive), which is Run's own, reads and calls the
-// sink; the writer (write) sends commands and watches over the deadlines.
+// session is one subscribe connection of a lane, from login to death. Two
+// goroutines work on it always: the receive loop (receive), which is the lane's
+// own, reads and calls the receiver; the writer (write) sends commands and
+// watches over the deadlines. Two more do at times: the prover (prove) and, while
+// nothing arrives, the one that looks for a rival (doubt).
 type session struct {
-	r    *Redis
+	l    *lane
+	opts *Options
 	conn net.Conn
-	sink Sink
+	out  Receiver
 	born time.Time
-	kick chan struct{} // wakes the writer: up, or room for more confirmations
+	kick chan struct{} // wakes the writer: up, a fence, a PING to send, or room for more confirmations
 
 	up       atomic.Bool  // the first PING was answered
 	lastRead atomic.Int64 // time of the last bytes, ns since born
+	pongFor  atomic.Int64 // when the last PING that was answered was sent, ns since born
+	pingNow  atomic.Bool  // the prover wants a PING
+	doubting atomic.Bool  // nothing came after a PING
 
 	// turn is held by the receive loop from deciding to announce a channel
-	// until Sink.Subscribed has returned, and by the writer while it decides
+	// until Receiver.Subscribed has returned, and by the writer while it decides
 	// what to send: so no UNSUBSCRIBE leaves in between.
 	turn sync.Mutex
 
 	mu        sync.Mutex
-	sent      []command // guarded by mu; unanswered, oldest first
-	head      int       // guarded by mu; sent[:head] is answered
-	room      int       // guarded by mu; bytes of confirmations that may still be asked for
-	headSince time.Time // guarded by mu; when the oldest became the oldest, or its last progress
-	cause     error     // guarded by mu; why the session was ended by us
+	sent      []command          // guarded by mu; unanswered, oldest first
+	head      int                // guarded by mu; sent[:head] is answered
+	room      int                // guarded by mu; bytes of confirmations that may still be asked for
+	headSince time.Time          // guarded by mu; when the oldest became the oldest, or its last progress
+	cause     error              // guarded by mu; why the session was ended by us
+	trust     context.CancelFunc // guarded by mu; ends doubt; nil: there is none
 
 	// Owned by the writer:
-	out     []byte    // the command being written
+	command []byte    // being written
 	pingAt  time.Time // next PING
 	flushAt time.Time // earliest next flush
 	retryAt time.Time // next attempt for refused channels
+	told    time.Time // when the progress of the restoration was told last; zero: it has ended
 
 	// Owned by the receive loop:
-	delivered   bool // something, since the sink was last told that all was
-	restoring   int  // names that stood when the session came up and are not answered yet
-	restoreFrom time.Time
-	restored    int
-	limit       atomic.Int32 // names in the next SUBSCRIBE; halved by a refusal
+	first     []byte // what came before the session began
+	delivered bool   // something, since the receiver was last told that all was
+
+	limit     atomic.Int32 // names in the next SUBSCRIBE; halved by a refusal
+	restoring atomic.Int64 // channels that stood when the session came up; 0: all of them are confirmed
+	waitFor   atomic.Int64 // when names that a Cluster sent elsewhere may be tried again, ns since born
+
+	helpers sync.WaitGroup // the prover, and doubt
+	proving chan struct{}  // tells the prover that a probe has come back
 }
 
 // command is something sent that Redis has not answered, or not fully.
@@ -54,6 +66,7 @@ type command struct {
 	verb  verb
 	names []string  // still to be confirmed, in this order
 	total int       // names sent
+	from  uint64    // SUBSCRIBE, UNSUBSCRIBE: a place in the queue that none of the names stood before
 	since time.Time // when the oldest of the names was wished for; else when it was sent
 	sent  time.Time
 }
@@ -64,30 +77,38 @@ const (
 	verbAuth verb = iota + 1
 	verbName
 	verbPing
-	verbSubscribe
-	verbUnsubscribe
+	verbSubscribe   // SSUBSCRIBE where the lane is sharded
+	verbUnsubscribe // SUNSUBSCRIBE
 )
 
 func (v verb) String() string {
 	return [...]string{"", "AUTH", "CLIENT SETNAME", "PING", "SUBSCRIBE", "UNSUBSCRIBE"}[v]
 }
 
-// serve works on conn until it breaks or ctx ends, and closes it. The error
-// is never nil.
-func (r *Redis) serve(ctx context.Context, conn net.Conn, sink Sink) (up bool, err error) {
-	s := &session{r: r, conn: conn, sink: sink, born: time.Now(), kick: make(chan struct{}, 1), room: r.opts.ChunkBytes}
-	s.limit.Store(int32(r.opts.ChunkNames))
+// serve works on a connection until it breaks or ctx ends, and closes it. The
+// error is never nil.
+func (l *lane) serve(ctx context.Context, o *opening) (up bool, err error) {
+	s := &session{
+		l: l, opts: &l.r.opts, conn: o.conn, out: l.out, first: o.first, born: o.began,
+		kick: make(chan struct{}, 1), proving: make(chan struct{}, 1), room: l.r.opts.ChunkBytes,
+	}
+	s.limit.Store(int32(s.opts.ChunkNames))
+	for _, c := range o.login {
+		s.expect(c)
+	}
+	s.lastRead.Store(int64(time.Since(s.born)))
+	now := time.Now()
+	s.pingAt, s.retryAt = now.Add(s.opts.PingEvery), now.Add(s.opts.RefusedRetry)
 	ctx, stop := context.WithCancel(ctx)
-	var writer sync.WaitGroup
-	writer.Go(func() { s.end(s.write(ctx)) })
-	r.attach(s)
-	err = s.receive()
+	s.helpers.Go(func() { s.end(s.write(ctx)) })
+	l.attach(s)
+	err = s.receive(ctx)
 	s.end(err)
 	stop()
-	writer.Wait()
-	r.detach()
+	s.helpers.Wait()
+	l.detach()
 	if up = s.up.Load(); up {
-		r.wishes.lost()
+		l.wishes.lost()
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -115,53 +136,67 @@ func (s *session) wakeWriter() {
 // receiver asks for more when nothing whole is left, which ends a burst.
 func (s *session) Read(p []byte) (int, error) {
 	s.endBurst()
+	if len(s.first) > 0 {
+		n := copy(p, s.first)
+		s.first = s.first[n:]
+		return n, nil
+	}
 	n, err := s.conn.Read(p)
 	if n > 0 {
 		s.lastRead.Store(int64(time.Since(s.born)))
+		if s.doubting.Load() {
+			s.trusted()
+		}
 	}
 	return n, err
 }
 
-// endBurst tells the sink that a burst has ended.
+// endBurst tells the receiver that a burst has ended.
 func (s *session) endBurst() {
 	if s.delivered {
 		s.delivered = false
-		s.sink.Delivered()
+		s.out.Delivered()
 	}
 }
 
 // receive is the receive loop.
-func (s *session) receive() error {
-	in := newReceiver(s, s.r.opts.ReadBuffer, s.r.opts.MaxMessage)
+func (s *session) receive(ctx context.Context) error {
+	in := newReceiver(s, s.opts.ReadBuffer, s.opts.MaxMessage)
 	defer s.endBurst()
 	for {
 		rep, err := in.next()
 		if err != nil {
-			return fmt.Errorf("pubsub: reading from Redis at %s: %w", s.r.addr(), err)
+			return fmt.Errorf("pubsub: reading from Redis at %s: %w", s.addr(), err)
 		}
-		if err := s.handle(rep); err != nil {
+		if err := s.handle(ctx, rep); err != nil {
 			return err
 		}
 	}
 }
 
-func (s *session) handle(rep reply) error {
+func (s *session) addr() string { return s.l.server.addr }
+
+func (s *session) handle(ctx context.Context, rep reply) error {
 	switch rep.kind {
 	case replyMessage:
 		channel, ok := s.strip(rep.channel)
 		if !ok {
 			return nil
 		}
-		s.r.stats.messages.Add(1)
-		s.r.stats.bytes.Add(int64(len(rep.payload)))
-		s.sink.Deliver(channel, rep.payload)
+		if s.l.isProbe(channel) {
+			s.proved(rep.payload)
+			return nil
+		}
+		s.l.stats.messages.Add(1)
+		s.l.stats.bytes.Add(int64(len(rep.payload)))
+		s.out.Deliver(channel, rep.payload)
 		s.delivered = true
 		return nil
 	case replyOversize:
-		s.r.stats.oversize.Add(1)
-		s.r.stats.oversizeBytes.Add(rep.size)
-		if channel, ok := s.strip(rep.channel); ok && s.r.opts.Events.Oversize != nil {
-			s.r.opts.Events.Oversize(string(channel), rep.size)
+		s.l.stats.oversize.Add(1)
+		s.l.stats.oversizeBytes.Add(rep.size)
+		if channel, ok := s.strip(rep.channel); ok {
+			s.skipped(string(channel), rep.size)
 		}
 		return nil
 	case replySubscribed:
@@ -170,15 +205,24 @@ func (s *session) handle(rep reply) error {
 		return s.confirmed(verbUnsubscribe, rep.channel)
 	case replyPong, replyStatus, replyError:
 	}
-	return s.answered(rep)
+	return s.answered(ctx, rep)
+}
+
+// skipped tells of a message that was too long.
+func (s *session) skipped(channel string, size int64) {
+	s.out.Skipped(channel)
+	s.l.r.gaps.point(s.l, channel, CauseOversize)
+	if f := s.opts.Events.Oversize; f != nil {
+		f(channel, size)
+	}
 }
 
 // strip takes the prefix off a channel name.
 func (s *session) strip(wire []byte) (channel []byte, ok bool) {
-	p := s.r.opts.Prefix
+	p := s.opts.Prefix
 	if len(wire) < len(p) || string(wire[:len(p)]) != p {
-		if s.r.opts.Events.Unexpected != nil {
-			s.r.opts.Events.Unexpected(string(wire))
+		if s.opts.Events.Unexpected != nil {
+			s.opts.Events.Unexpected(string(wire))
 		}
 		return nil, false
 	}
@@ -206,13 +250,18 @@ func (s *session) done() {
 }
 
 // confirmed takes the confirmation of one name, which must be the next one
-// asked for.
+// asked for. An UNSUBSCRIBE that was not asked for is a Cluster's: the channel's
+// slot has moved.
 func (s *session) confirmed(v verb, wire []byte) error {
 	s.mu.Lock()
 	c := s.oldest()
 	if c == nil || c.verb != v || !s.isWire(wire, c.names[0]) {
 		s.mu.Unlock()
-		return malformed("%v of %q is confirmed, which is not what was asked for next", v, excerpt(wire))
+		if channel, ok := s.strip(wire); ok && v == verbUnsubscribe && s.l.server.sharded {
+			s.movedAway(string(channel))
+			return nil
+		}
+		return malformed("%s of %q is confirmed, which is not what was asked for next", s.word(v), excerpt(wire))
 	}
 	name := c.names[0]
 	c.names = c.names[1:]
@@ -229,69 +278,73 @@ func (s *session) confirmed(v verb, wire []byte) error {
 	s.mu.Unlock()
 
 	if v == verbUnsubscribe {
-		s.r.wishes.unsubscribed(name)
-	} else {
-		s.announce(name)
-		if last {
-			s.limit.Store(min(s.limit.Load()*2, int32(s.r.opts.ChunkNames)))
-		}
+		s.l.wishes.unsubscribed(name)
+		return nil
 	}
-	s.progress(1)
+	s.announce(name)
+	if last {
+		s.limit.Store(min(s.limit.Load()*2, int32(s.opts.ChunkNames)))
+	}
 	return nil
 }
 
-// announce calls Sink.Subscribed if the wish for name still stands.
+// movedAway takes note that a channel of this lane is another master's now. The
+// wish stays here, and is refused, until it is known whose.
+func (s *session) movedAway(name string) {
+	s.l.wishes.again(name)
+	if !s.l.isProbe([]byte(name)) {
+		s.out.Moved(name)
+		s.l.missed(CauseMoved, 1).release()
+	}
+	s.holdBack()
+}
+
+// holdBack lets a while pass before Redis is told something again, and asks for
+// the Cluster's layout.
+func (s *session) holdBack() {
+	s.waitFor.Store(int64(time.Since(s.born) + holdBack))
+	s.l.moveFences()
+	s.wakeWriter()
+	s.l.r.troubled()
+}
+
+// holdBack is how long a channel waits that a Cluster has sent elsewhere.
+const holdBack = 30 * time.Millisecond
+
+// announce calls Receiver.Subscribed if the wish for name still stands.
 func (s *session) announce(name string) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if s.r.wishes.subscribed(name) {
-		s.sink.Subscribed(name)
+	if s.l.wishes.subscribed(name) && !s.l.isProbe([]byte(name)) {
+		s.out.Subscribed(name)
 	}
 }
 
 func (s *session) isWire(wire []byte, name string) bool {
-	p := s.r.opts.Prefix
+	p := s.opts.Prefix
 	return len(wire) == len(p)+len(name) && string(wire[:len(p)]) == p && string(wire[len(p):]) == name
 }
 
-// progress counts n names that are settled, until all that stood when the
-// session came up are. A name that was given up before it was sent is never
-// settled, so the end of all waiting counts, too.
-func (s *session) progress(n int) {
-	if s.restoring == 0 {
-		return
-	}
-	if s.restoring -= n; s.restoring > 0 && !s.idle() {
-		return
-	}
-	s.restoring = 0
-	if f := s.r.opts.Events.Restored; f != nil {
-		f(s.restored, time.Since(s.restoreFrom))
-	}
-}
-
-// idle says whether no wish waits to be sent or confirmed.
-func (s *session) idle() bool {
-	_, waiting := s.oldestWish()
-	return waiting == 0 && s.r.wishes.count().queued == 0
-}
-
 // answered takes a status, a PONG or an error: the answer to a whole command.
-func (s *session) answered(rep reply) error {
+func (s *session) answered(ctx context.Context, rep reply) error {
 	s.mu.Lock()
 	c := s.oldest()
 	if c == nil {
 		s.mu.Unlock()
 		if rep.kind == replyError {
-			return fmt.Errorf("pubsub: Redis at %s says: %s", s.r.addr(), rep.payload)
+			return fmt.Errorf("pubsub: Redis at %s says: %s", s.addr(), rep.payload)
 		}
 		return malformed("an answer (%q) to nothing", excerpt(rep.payload))
+	}
+	if rep.kind == replyError && s.isStray(c, string(rep.payload)) {
+		s.mu.Unlock()
+		return nil
 	}
 	cmd := *c
 	s.done()
 	s.headSince = time.Now()
 	for _, name := range cmd.names {
-		s.room += confirmationBytes(len(s.r.opts.Prefix) + len(name))
+		s.room += confirmationBytes(len(s.opts.Prefix) + len(name))
 	}
 	s.mu.Unlock()
 	s.wakeWriter()
@@ -302,34 +355,59 @@ func (s *session) answered(rep reply) error {
 	pong := rep.kind == replyPong
 	switch {
 	case cmd.verb == verbPing && pong:
-		s.r.stats.roundTrip.Store(int64(time.Since(cmd.sent)))
+		s.l.stats.roundTrip.Store(int64(time.Since(cmd.sent)))
+		s.pongFor.Store(int64(cmd.sent.Sub(s.born)))
 		if !s.up.Load() {
-			s.comeUp()
-		} else {
-			s.progress(0)
+			s.comeUp(ctx)
 		}
 		return nil
 	case (cmd.verb == verbAuth || cmd.verb == verbName) && !pong:
 		return nil
 	}
-	return malformed("%q answers %v", excerpt(rep.payload), cmd.verb)
+	return malformed("%q answers %s", excerpt(rep.payload), s.word(cmd.verb))
 }
 
 // comeUp marks the connection as good. From now on the writer sends wishes.
-func (s *session) comeUp() {
-	s.r.stats.connects.Add(1)
-	s.restored = s.r.wishes.restart(s.r.opts.First)
-	s.restoring, s.restoreFrom = s.restored, time.Now()
+func (s *session) comeUp(ctx context.Context) {
+	s.l.stats.connects.Add(1)
+	began := time.Now()
+	s.l.wishes.restart(s.opts.First)
+	channels := s.l.channels()
+	if channels > 0 {
+		s.restoring.Store(int64(channels))
+		s.l.fence(func() { s.restored(channels, time.Since(began)) })
+	}
+	s.l.moveFences()
 	s.up.Store(true)
 	s.wakeWriter()
-	if f := s.r.opts.Events.Connected; f != nil {
-		f(s.r.addr())
+	if s.opts.ProbeEvery > 0 {
+		s.helpers.Go(func() { s.prove(ctx) })
 	}
+	if f := s.opts.Events.Connected; f != nil {
+		f(s.addr())
+	}
+}
+
+// restored notes that every wish which stood when the session came up is
+// confirmed. It may have happened on a later session.
+func (s *session) restored(channels int, took time.Duration) {
+	s.restoring.Store(0)
+	if f := s.opts.Events.Restored; f != nil {
+		f(s.addr(), channels, took)
+	}
+}
+
+// isStray says whether an error answers an UNSUBSCRIBE that Redis had already
+// answered by itself, when the channel's slot moved: then it names another slot
+// than that of the command which waits for its answer. s.mu is held.
+func (s *session) isStray(c *command, text string) bool {
+	slot, ok := movedSlot(text)
+	return ok && (len(c.names) == 0 || keySlot(s.opts.Prefix+c.names[0]) != slot)
 }
 
 // refused takes an error as the answer to cmd.
 func (s *session) refused(cmd command, text string) error {
-	addr := s.r.addr()
+	addr := s.addr()
 	switch cmd.verb {
 	case verbName:
 		return nil // a proxy or an ACL without CLIENT SETNAME: the name is decoration
@@ -341,23 +419,42 @@ func (s *session) refused(cmd command, text string) error {
 		}
 		return fmt.Errorf("pubsub: Redis at %s answers PING with: %s", addr, text)
 	case verbUnsubscribe:
-		return fmt.Errorf("pubsub: Redis at %s refuses UNSUBSCRIBE: %s; allow the user +unsubscribe", addr, text)
+		if s.l.server.sharded && isElsewhere(text) {
+			s.l.wishes.unsubscribed(cmd.names[0])
+			return nil
+		}
+		return fmt.Errorf("pubsub: Redis at %s refuses %s: %s; allow the user +%s", addr, s.word(cmd.verb), text, strings.ToLower(s.word(cmd.verb)))
 	case verbSubscribe:
 	}
 	// One forbidden channel spoils the whole SUBSCRIBE: halve until it is alone.
 	if cmd.total > 1 {
 		s.limit.Store(int32(max(1, cmd.total/2)))
-		s.r.wishes.retry(cmd.names)
-		s.r.wishes.signal()
+		s.l.wishes.retry(cmd.names)
+		s.l.wishes.signal()
 		return nil
 	}
 	name := cmd.names[0]
-	err := fmt.Errorf("pubsub: Redis at %s refuses SUBSCRIBE %s%s: %s; allow the user +subscribe and the channels &%s*",
-		addr, s.r.opts.Prefix, name, text, s.r.opts.Prefix)
-	s.r.wishes.refuse(name, err)
-	s.progress(1)
-	if f := s.r.opts.Events.Refused; f != nil {
+	if s.l.server.sharded && isElsewhere(text) {
+		s.l.wishes.again(name)
+		s.holdBack()
+		return nil
+	}
+	err := fmt.Errorf("pubsub: Redis at %s refuses %s %s%s: %s; allow the user +%s and the channels &%s*",
+		addr, s.word(cmd.verb), s.opts.Prefix, name, text, strings.ToLower(s.word(cmd.verb)), s.opts.Prefix)
+	s.l.wishes.refuse(name, err)
+	if s.l.isProbe([]byte(name)) {
+		s.l.proof.failed(err)
+	}
+	if f := s.opts.Events.Refused; f != nil {
 		f(name, err)
 	}
 	return nil
+}
+
+// word is the command that a verb stands for on this connection.
+func (s *session) word(v verb) string {
+	if s.l.server.sharded && (v == verbSubscribe || v == verbUnsubscribe) {
+		return "S" + v.String()
+	}
+	return v.String()
 }

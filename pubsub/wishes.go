@@ -39,6 +39,7 @@ type wishes struct {
 	set       map[string]wish // guarded by mu; by name without prefix; read it with get
 	queue     []queued        // guarded by mu; each name at most once
 	head      int             // guarded by mu; queue[:head] is taken
+	pushed    uint64          // guarded by mu; how many have ever joined the queue
 	wished    int             // guarded by mu; wishes that stand
 	confirmed int             // guarded by mu; of those, subscribed
 	refused   int             // guarded by mu; of those, refused
@@ -66,16 +67,18 @@ func (w *wishes) want(name string) {
 	w.signal()
 }
 
-// drop withdraws a wish.
-func (w *wishes) drop(name string) {
+// drop withdraws a wish, and says whether it stood.
+func (w *wishes) drop(name string) (stood bool) {
 	w.mu.Lock()
-	if old := w.get(name); old.want {
+	old := w.get(name)
+	if old.want {
 		now := old
 		now.want, now.announce = false, false
 		w.put(name, old, now)
 	}
 	w.mu.Unlock()
 	w.signal()
+	return old.want
 }
 
 func (w *wishes) signal() {
@@ -104,6 +107,7 @@ func (w *wishes) put(name string, old, now wish) {
 	if w.online && !now.queued && now.due() {
 		now.queued = true
 		w.queue = append(w.queue, queued{name, time.Now()})
+		w.pushed++
 	}
 	w.wished += count(now.want) - count(old.want)
 	w.confirmed += count(now.confirmed()) - count(old.confirmed())
@@ -153,11 +157,13 @@ func (w *wishes) lost() {
 	w.confirmed, w.refused, w.because = 0, 0, nil
 }
 
+// turnNames is after how many names a walk over all of them lets others in.
+const turnNames = 1000
+
 // restart queues every wish for a new connection, first before all others. It returns how many there
 // are. Callers of want and drop get their turn in between: half a million
 // channels take a fifth of a second. No session may take meanwhile.
 func (w *wishes) restart(first string) int {
-	const turn = 1000 // names
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.online = true
@@ -170,7 +176,7 @@ func (w *wishes) restart(first string) int {
 	for name, i := range w.set { // entries may come, go and change while it runs
 		i = w.fresh(i)
 		w.put(name, i, i)
-		if n++; n%turn == 0 {
+		if n++; n%turnNames == 0 {
 			w.mu.Unlock()
 			w.mu.Lock()
 		}
@@ -178,11 +184,28 @@ func (w *wishes) restart(first string) int {
 	return w.wished
 }
 
-// take moves up to limit names, and confirmations of up to room bytes, from
-// the queue into two commands. since is when the oldest of them was queued.
-func (w *wishes) take(limit, room, prefix int) (sub, unsub []string, since time.Time) {
+// end is the place in the queue of what joins it next: places are counted from
+// the first that ever joined.
+func (w *wishes) end() uint64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	return w.pushed
+}
+
+// front is the place of what take takes next.
+func (w *wishes) front() uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.pushed - uint64(len(w.queue)-w.head)
+}
+
+// take moves up to limit names, and confirmations of up to room bytes, from
+// the queue into two commands. since is when the oldest of them was queued, from
+// the place of the first that was taken.
+func (w *wishes) take(limit, room, prefix int) (sub, unsub []string, since time.Time, from uint64) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	from = w.pushed - uint64(len(w.queue)-w.head)
 	for w.head < len(w.queue) && len(sub)+len(unsub) < limit && room > 0 {
 		q := w.queue[w.head]
 		w.queue[w.head] = queued{}
@@ -206,7 +229,7 @@ func (w *wishes) take(limit, room, prefix int) (sub, unsub []string, since time.
 		}
 	}
 	w.trim()
-	return sub, unsub, since
+	return sub, unsub, since, from
 }
 
 // trim gives back the memory of what was taken. w.mu is held.
@@ -249,6 +272,43 @@ func (w *wishes) unsubscribed(name string) {
 	now.told = toldNothing
 	w.put(name, old, now)
 	w.mu.Unlock()
+}
+
+// again records that Redis has ended a subscription by itself, or does not
+// begin it although it may elsewhere or later: a wish that stands is queued.
+func (w *wishes) again(name string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	old := w.get(name)
+	now := old
+	now.told, now.announce = toldNothing, old.want
+	w.put(name, old, now)
+}
+
+// isSubscribed says whether messages arrive for name.
+func (w *wishes) isSubscribed(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.get(name).confirmed()
+}
+
+// names lists the wishes that stand. Callers of want and drop get their turn in
+// between, as in restart: what they change meanwhile may be listed or not.
+func (w *wishes) names() (names []string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	names = make([]string, 0, w.wished)
+	n := 0
+	for name, i := range w.set {
+		if i.want {
+			names = append(names, name)
+		}
+		if n++; n%turnNames == 0 {
+			w.mu.Unlock()
+			w.mu.Lock()
+		}
+	}
+	return names
 }
 
 // retry queues names again whose SUBSCRIBE was refused together with others.

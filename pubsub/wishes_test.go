@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"sync"
 	"testing"
+	"time"
 	"unsafe"
 
 	"pgregory.net/rapid"
@@ -39,7 +40,7 @@ func (m *wishesModel) inFlight(name string) (subs, unsubs int) {
 }
 
 func (m *wishesModel) flush(t *rapid.T, limit, room int) {
-	sub, unsub, since := m.w.take(limit, room, 7)
+	sub, unsub, since, _ := m.w.take(limit, room, 7)
 	if len(sub)+len(unsub) > limit {
 		t.Fatalf("took %d + %d names, at most %d are allowed", len(sub), len(unsub), limit)
 	}
@@ -212,7 +213,7 @@ func TestWishesQueueIsTrimmed(t *testing.T) {
 		w.want(fmt.Sprint(i))
 	}
 	for {
-		sub, _, _ := w.take(1000, 1<<20, 0)
+		sub, _, _, _ := w.take(1000, 1<<20, 0)
 		if len(sub) == 0 {
 			break
 		}
@@ -258,7 +259,7 @@ func TestWishesChangeDuringRestart(t *testing.T) {
 		}
 	}
 	for {
-		sub, unsub, _ := w.take(1000, 1<<20, 0)
+		sub, unsub, _, _ := w.take(1000, 1<<20, 0)
 		for _, name := range sub {
 			m.redis[name] = w.subscribed(name)
 		}
@@ -292,20 +293,23 @@ func TestAppendCommand(t *testing.T) {
 }
 
 func TestBackoff(t *testing.T) {
-	var longest []string
-	for failures := range 12 {
-		low, high := backoff(failures), backoff(failures)
+	before := time.Duration(0)
+	for outage := 10 * time.Millisecond; outage < time.Hour; outage *= 2 {
+		low, high := backoff(outage), backoff(outage)
 		for range 1000 {
-			d := backoff(failures)
+			d := backoff(outage)
 			low, high = min(low, d), max(high, d)
 		}
-		if low == high || low < quickRetry/2 || high > longestWait || failures > 0 && low < firstRetry/2 {
-			t.Errorf("after %d failures %v to %v", failures, low, high)
+		if low == high || low < firstRetry/2 || high > longestWait || high > max(outage/20, firstRetry) {
+			t.Errorf("after %v: %v to %v", outage, low, high)
 		}
-		longest = append(longest, fmt.Sprint(high > longestWait*3/4))
+		if high < before*3/4 {
+			t.Errorf("after %v %v, less than before", outage, high)
+		}
+		before = high
 	}
-	if !slices.IsSorted(longest) || longest[11] != "true" {
-		t.Errorf("it does not grow to %v: %v", longestWait, longest)
+	if before < longestWait*3/4 {
+		t.Errorf("it does not grow to %v: %v", longestWait, before)
 	}
 }
 
@@ -316,11 +320,11 @@ func TestRestartBeginsWithTheFirst(t *testing.T) {
 		w.want(strconv.Itoa(i))
 	}
 	w.restart("500")
-	sub, _, _ := w.take(1, 1<<20, 0)
+	sub, _, _, _ := w.take(1, 1<<20, 0)
 	if len(sub) != 1 || sub[0] != "500" {
 		t.Errorf("%q is first", sub)
 	}
-	rest, _, _ := w.take(1000, 1<<20, 0)
+	rest, _, _, _ := w.take(1000, 1<<20, 0)
 	if len(rest) != 999 || slices.Contains(rest, "500") {
 		t.Errorf("%d others follow", len(rest))
 	}

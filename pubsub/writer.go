@@ -7,24 +7,21 @@ import (
 	"time"
 )
 
-// write is the writer: it logs in, sends wishes and PINGs, and ends the
+// write is the writer: it sends wishes and PINGs, lets fences pass, and ends the
 // session when a deadline passes. It returns why the session is to end.
 func (s *session) write(ctx context.Context) error {
-	if err := s.login(); err != nil {
-		return err
-	}
 	alarm := time.NewTimer(0)
 	defer alarm.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-s.r.wishes.wake:
+		case <-s.l.wishes.wake:
 		case <-s.kick:
 		case <-alarm.C:
 		}
 		now := time.Now()
-		if err := s.dead(now); err != nil {
+		if err := s.dead(ctx, now); err != nil {
 			return err
 		}
 		if err := s.ping(now); err != nil {
@@ -34,33 +31,9 @@ func (s *session) write(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		s.letPass(now)
 		alarm.Reset(max(time.Until(s.nextAlarm(more)), time.Millisecond/4))
 	}
-}
-
-// login sends AUTH, CLIENT SETNAME and the first PING. Their answers are
-// taken by the receive loop.
-func (s *session) login() error {
-	o := s.r.client.Options()
-	var cmds [][]string
-	var verbs []verb
-	switch {
-	case o.Username != "":
-		cmds, verbs = append(cmds, []string{"AUTH", o.Username, o.Password}), append(verbs, verbAuth)
-	case o.Password != "":
-		cmds, verbs = append(cmds, []string{"AUTH", o.Password}), append(verbs, verbAuth)
-	}
-	cmds, verbs = append(cmds, []string{"CLIENT", "SETNAME", s.r.opts.ClientName}), append(verbs, verbName)
-	cmds, verbs = append(cmds, []string{"PING"}), append(verbs, verbPing)
-	now := time.Now()
-	s.out = s.out[:0]
-	for i, cmd := range cmds {
-		s.out = appendCommand(s.out, cmd[0], "", cmd[1:])
-		s.expect(command{verb: verbs[i], since: now, sent: now})
-	}
-	s.pingAt = now.Add(s.r.opts.PingEvery)
-	s.retryAt = now.Add(s.r.opts.RefusedRetry)
-	return s.send()
 }
 
 // expect notes a command before it is sent, so that its answer finds it.
@@ -71,34 +44,36 @@ func (s *session) expect(c command) {
 		s.headSince = c.sent
 	}
 	for _, name := range c.names {
-		s.room -= confirmationBytes(len(s.r.opts.Prefix) + len(name))
+		s.room -= confirmationBytes(len(s.opts.Prefix) + len(name))
 	}
 	s.sent = append(s.sent, c)
 	s.mu.Unlock()
 }
 
-// send writes s.out.
+// send writes s.command.
 func (s *session) send() error {
 	// An error here means that the connection is closed; then Write says so too.
-	_ = s.conn.SetWriteDeadline(time.Now().Add(s.r.opts.WriteTimeout))
-	_, err := s.conn.Write(s.out)
-	if cap(s.out) > 64<<10 {
-		s.out = nil // grown for a large chunk
+	_ = s.conn.SetWriteDeadline(time.Now().Add(s.opts.WriteTimeout))
+	_, err := s.conn.Write(s.command)
+	if cap(s.command) > 64<<10 {
+		s.command = nil // grown for a large chunk
 	}
 	if err != nil {
-		return fmt.Errorf("pubsub: writing to Redis at %s: %w", s.r.addr(), err)
+		return fmt.Errorf("pubsub: writing to Redis at %s: %w", s.addr(), err)
 	}
 	return nil
 }
 
-// ping sends a PING when it is time and none is unanswered.
+// ping sends a PING when it is time, or the prover wants one, and none is
+// unanswered.
 func (s *session) ping(now time.Time) error {
-	if now.Before(s.pingAt) || s.pingSent() != (time.Time{}) {
+	if now.Before(s.pingAt) && !s.pingNow.Load() || s.pingSent() != (time.Time{}) {
 		return nil
 	}
-	s.pingAt = now.Add(s.r.opts.PingEvery)
+	s.pingNow.Store(false)
+	s.pingAt = now.Add(s.opts.PingEvery)
 	s.expect(command{verb: verbPing, since: now, sent: now})
-	s.out = appendCommand(s.out[:0], "PING", "", nil)
+	s.command = appendCommand(s.command[:0], "PING", "", nil)
 	return s.send()
 }
 
@@ -123,29 +98,58 @@ func (s *session) deadlines() (silence, stall time.Time) {
 		if last := s.born.Add(time.Duration(s.lastRead.Load())); s.up.Load() && last.After(sent) {
 			sent = last
 		}
-		silence = sent.Add(s.r.opts.PongTimeout)
+		silence = sent.Add(s.opts.PongTimeout)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.oldest() != nil {
-		stall = s.headSince.Add(s.r.opts.ReplyTimeout)
+		stall = s.headSince.Add(s.opts.ReplyTimeout)
 	}
 	return silence, stall
 }
 
-// dead says whether a deadline has passed.
-func (s *session) dead(now time.Time) error {
+// dead says whether a deadline has passed. Silence alone is no reason to end a
+// connection that was good: a Redis that stands still and goes on loses nothing,
+// unless we leave it. It is doubted.
+func (s *session) dead(ctx context.Context, now time.Time) error {
 	silence, stall := s.deadlines()
 	if !silence.IsZero() && !now.Before(silence) {
-		return fmt.Errorf("pubsub: Redis at %s has sent nothing for %v after a PING", s.r.addr(), s.r.opts.PongTimeout)
+		if !s.up.Load() {
+			return fmt.Errorf("pubsub: Redis at %s has sent nothing for %v after a PING", s.addr(), s.opts.PongTimeout)
+		}
+		s.startDoubt(ctx)
 	}
-	if !stall.IsZero() && !now.Before(stall) {
+	if !stall.IsZero() && !now.Before(stall) && !s.doubted() {
 		s.mu.Lock()
 		v := s.oldest().verb
 		s.mu.Unlock()
-		return fmt.Errorf("pubsub: Redis at %s has not answered %v for %v", s.r.addr(), v, s.r.opts.ReplyTimeout)
+		return fmt.Errorf("pubsub: Redis at %s has not answered %s for %v", s.addr(), s.word(v), s.opts.ReplyTimeout)
 	}
 	return nil
+}
+
+// letPass lets the fences pass whose wishes Redis has confirmed, and tells how a
+// long restoration goes on.
+func (s *session) letPass(now time.Time) {
+	if !s.up.Load() {
+		return
+	}
+	place := s.l.wishes.front()
+	s.mu.Lock()
+	for _, c := range s.sent[s.head:] {
+		if c.verb == verbSubscribe || c.verb == verbUnsubscribe {
+			place = min(place, c.from)
+			break
+		}
+	}
+	s.mu.Unlock()
+	s.l.settled(place)
+	if all := int(s.restoring.Load()); all > 0 && now.Sub(s.told) >= time.Second {
+		if f := s.opts.Events.Restoring; f != nil && !s.told.IsZero() {
+			f(s.addr(), min(s.l.wishes.count().confirmed, all), all)
+		}
+		s.told = now
+	}
 }
 
 // flush sends wishes as far as there is room for their confirmations. more
@@ -155,8 +159,11 @@ func (s *session) flush(now time.Time) (more bool, err error) {
 		return false, nil
 	}
 	if !now.Before(s.retryAt) {
-		s.retryAt = now.Add(s.r.opts.RefusedRetry)
-		s.r.wishes.retryRefused(s.r.opts.ChunkNames)
+		s.retryAt = now.Add(s.opts.RefusedRetry)
+		s.l.wishes.retryRefused(s.opts.ChunkNames)
+	}
+	if held := s.born.Add(time.Duration(s.waitFor.Load())); held.After(s.flushAt) {
+		s.flushAt = held
 	}
 	if now.Before(s.flushAt) {
 		return true, nil
@@ -172,27 +179,36 @@ func (s *session) flush(now time.Time) (more bool, err error) {
 		if n == 0 || err != nil {
 			return false, err
 		}
-		s.flushAt = now.Add(s.r.opts.FlushInterval)
+		s.flushAt = now.Add(s.opts.FlushInterval)
 	}
 }
 
-// chunk sends one SUBSCRIBE and one UNSUBSCRIBE at most.
+// chunk sends one SUBSCRIBE and one UNSUBSCRIBE at most; in a Cluster, where names
+// of one command must be of one slot, a command for each name, in one write.
 func (s *session) chunk(room int) (names int, err error) {
 	s.turn.Lock()
-	sub, unsub, since := s.r.wishes.take(int(s.limit.Load()), room, len(s.r.opts.Prefix))
+	sub, unsub, since, from := s.l.wishes.take(int(s.limit.Load()), room, len(s.opts.Prefix))
 	s.turn.Unlock()
 	if len(sub)+len(unsub) == 0 {
 		return 0, nil
 	}
 	now := time.Now()
-	s.out = s.out[:0]
-	if len(unsub) > 0 {
-		s.out = appendCommand(s.out, "UNSUBSCRIBE", s.r.opts.Prefix, unsub)
-		s.expect(command{verb: verbUnsubscribe, names: unsub, since: since, sent: now})
+	s.command = s.command[:0]
+	add := func(v verb, names []string) {
+		s.command = appendCommand(s.command, s.word(v), s.opts.Prefix, names)
+		s.expect(command{verb: v, names: names, from: from, since: since, sent: now})
 	}
-	if len(sub) > 0 {
-		s.out = appendCommand(s.out, "SUBSCRIBE", s.r.opts.Prefix, sub)
-		s.expect(command{verb: verbSubscribe, names: sub, since: since, sent: now})
+	for _, part := range [...]struct {
+		v     verb
+		names []string
+	}{{verbUnsubscribe, unsub}, {verbSubscribe, sub}} {
+		if s.l.server.sharded {
+			for i := range part.names {
+				add(part.v, part.names[i:i+1:i+1])
+			}
+		} else if len(part.names) > 0 {
+			add(part.v, part.names)
+		}
 	}
 	return len(sub) + len(unsub), s.send()
 }
@@ -203,9 +219,12 @@ func (s *session) nextAlarm(more bool) time.Time {
 	next := s.pingAt
 	if s.pingSent() != (time.Time{}) {
 		next = stall // no second PING before the answer
+		if s.doubted() {
+			next = time.Now().Add(s.opts.PingEvery)
+		}
 	}
 	for _, t := range [...]time.Time{silence, stall} {
-		if !t.IsZero() && t.Before(next) {
+		if !t.IsZero() && t.Before(next) && !s.doubted() {
 			next = t
 		}
 	}

@@ -26,6 +26,9 @@ type Options struct {
 	// Inbox returns up to count entries, newest first; count is 1..MaxInboxCount.
 	Inbox func(ctx context.Context, count int) ([]InboxEntry, error)
 
+	// Gaps tells when messages may have been missed.
+	Gaps func() Gaps
+
 	// Metrics serves /metrics.
 	Metrics http.Handler
 
@@ -50,6 +53,7 @@ func New(o Options) http.Handler {
 	mux.Handle("/readyz", only(http.MethodGet, o.serveReady))
 	mux.Handle("/metrics", only(http.MethodGet, o.serveMetrics))
 	mux.Handle("/api/info", only(http.MethodGet, o.serveInfo))
+	mux.Handle("/api/gaps", only(http.MethodGet, o.serveGaps))
 	mux.Handle("/api/inbox", only(http.MethodGet, o.serveInbox))
 	mux.Handle("/api/check", only(http.MethodGet, o.serveCheck))
 	mux.Handle("/api/publish", only(http.MethodPost, o.servePublish))
@@ -104,5 +108,5 @@ func (o Options) serveMetrics(w http.ResponseWriter, r *http.Request) {
 
 func serveUnknown(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, codeNotFound,
-		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/inbox, /api/check, /api/publish", r.URL.Path)
+		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/gaps, /api/inbox, /api/check, /api/publish", r.URL.Path)
 }

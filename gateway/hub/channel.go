@@ -15,6 +15,7 @@ const (
 // Rules are what holds for a channel.
 type Rules struct {
 	Policy     Policy
+	Gaps       *Gaps
 	MinDeflate int // bytes: messages from this size on are deflated for members who can take that; 0: none are
 }
 
@@ -24,15 +25,21 @@ type Channel struct {
 	rules Rules
 
 	members   int    // over all reactors; guarded by Hub.mu
-	confirmed uint64 // the Hub.epoch in which Redis confirmed it; 0: not yet; guarded by Hub.mu
+	lane      *lane  // that Redis confirmed it on last; nil: none yet; guarded by Hub.mu
+	confirmed uint64 // that lane's epoch when it did; 0: it moved away since; guarded by Hub.mu
+	moved     bool   // it moved away since; guarded by Hub.mu
 	seats     []seat // of the reactors that have members, in no order: most channels have few; guarded by Hub.mu
 }
+
+// isConfirmed says whether what is published now arrives. Hub.mu is held.
+func (c *Channel) isConfirmed() bool { return c.lane != nil && c.confirmed == c.lane.epoch }
 
 // seat is what the Hub knows of one reactor's members.
 type seat struct {
 	reactor   int32
 	members   int32
 	deflating int32 // of members, those who take deflated frames
+	telling   int32 // of members, those who want to be told of gaps
 	waiting   bool  // some of them have not been told that Redis confirmed
 }
 
@@ -80,7 +87,14 @@ type Member struct {
 	late    *late // where the policy is Latest and the socket full: the message that waits
 	index   int32 // in the part, among those of its form
 	form    form
+	telling bool // it wants to be told of gaps
 	ready   bool // Redis has confirmed the channel
+}
+
+// Wants is how a member wants its channel's messages.
+type Wants struct {
+	Deflated bool // it takes deflated frames
+	Gaps     bool // it wants to be told when messages may have been missed
 }
 
 // late is a message that waits until its member's socket has taken what was sent.

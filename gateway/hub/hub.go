@@ -1,13 +1,13 @@
 package hub
 
 import (
-	"bytes"
 	"strings"
 	"sync"
 	"sync/atomic"
 
 	"sluice/codec"
 	"sluice/loop"
+	"sluice/pubsub"
 )
 
 // Broker is what a Hub asks of Redis.
@@ -23,8 +23,8 @@ type Reactor interface {
 	Wake()
 }
 
-// Hub is the shared half of the channel table. It implements pubsub.Sink, whose
-// methods are called by one goroutine; all others may be called by any.
+// Hub is the shared half of the channel table. It implements pubsub.Sink. Any
+// goroutine may call its methods.
 type Hub struct {
 	broker   Broker
 	rules    func(channel string) Rules
@@ -32,16 +32,15 @@ type Hub struct {
 	direct   string // the node's own channel
 	life     string // what its connections' names begin with
 
+	onGap  func(pubsub.Gap)
+	missed []*missed // of each reactor
+
 	mu       sync.RWMutex
 	channels map[string]*Channel // guarded by mu
-	epoch    uint64              // counts connections to Redis; guarded by mu
-
-	// Owned by the broker's receive loop.
-	offered  []bool // reactors that have to be woken
-	deflater codec.Deflater
 
 	delivered     atomic.Int64
 	unwanted      atomic.Int64
+	stale         atomic.Int64
 	lost          atomic.Int64
 	dropped       atomic.Int64
 	conflated     atomic.Int64
@@ -52,16 +51,19 @@ type Hub struct {
 }
 
 // New makes the hub of the named node; life names this life of it, from start to
-// end, and rules says what holds for a channel. Reactors are set with Attach before
-// anything is delivered.
-func New(broker Broker, node, life string, rules func(channel string) Rules) *Hub {
-	return &Hub{broker: broker, rules: rules, life: life, direct: DirectChannel(node), channels: map[string]*Channel{}, epoch: 1}
+// end, rules says what holds for a channel, and onGap is told of messages that the
+// hub had to lose; it must not block. Reactors are set with Attach before anything is
+// delivered.
+func New(broker Broker, node, life string, rules func(channel string) Rules, onGap func(pubsub.Gap)) *Hub {
+	return &Hub{broker: broker, rules: rules, life: life, direct: DirectChannel(node), onGap: onGap, channels: map[string]*Channel{}}
 }
 
 // Attach tells the hub its reactors, in the order of their index.
 func (h *Hub) Attach(reactors []Reactor) {
 	h.reactors = reactors
-	h.offered = make([]bool, len(reactors))
+	for range reactors {
+		h.missed = append(h.missed, new(missed))
+	}
 }
 
 // DirectChannel is the channel through which one node's connections are
@@ -93,60 +95,6 @@ type Direct struct {
 	Payload []byte // the receiver's from now on
 }
 
-// Deliver implements pubsub.Sink: it encodes the message once and hands it to
-// each reactor that has members. A reactor whose mailbox is full loses it, and
-// that is counted.
-func (h *Hub) Deliver(channel, payload []byte) {
-	h.mu.RLock()
-	c := h.channels[string(channel)]
-	h.mu.RUnlock()
-	if c == nil {
-		h.deliverDirect(channel, payload)
-		return
-	}
-	h.delivered.Add(1)
-	p := &publication{channel: c, frame: Frame(payload)}
-	if least := c.rules.MinDeflate; least > 0 && len(payload) >= least && h.deflating(c) {
-		p.deflated, _ = h.deflater.AppendFrame(nil, opcode(payload), payload) // nil where it does not pay
-	}
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for i := range c.seats {
-		h.offer(int(c.seats[i].reactor), p, len(p.frame)+len(p.deflated))
-	}
-}
-
-// deflating reports whether a member of the channel takes deflated frames.
-func (h *Hub) deflating(c *Channel) bool {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for i := range c.seats {
-		if c.seats[i].deflating > 0 {
-			return true
-		}
-	}
-	return false
-}
-
-// offer hands a message to a reactor, which is woken at the end of the burst.
-func (h *Hub) offer(reactor int, event any, size int) {
-	if !h.reactors[reactor].Offer(event, size) {
-		h.lost.Add(1)
-	}
-	h.offered[reactor] = true
-}
-
-// Delivered implements pubsub.Sink: a burst has ended, its reactors take it in
-// one turn, and their connections get it in one write each.
-func (h *Hub) Delivered() {
-	for i, offered := range h.offered {
-		if offered {
-			h.offered[i] = false
-			h.reactors[i].Wake()
-		}
-	}
-}
-
 // Frame is a payload as a whole WebSocket message: text if it is valid UTF-8,
 // binary otherwise.
 func Frame(payload []byte) []byte {
@@ -160,76 +108,25 @@ func opcode(payload []byte) codec.Opcode {
 	return codec.OpBinary
 }
 
-// deliverDirect takes a message for one connection of this node:
-//
-//	<conn> <payload>          a message
-//	<conn>:<call> <payload>   the answer to a call
-func (h *Hub) deliverDirect(channel, payload []byte) {
-	if string(channel) != h.direct {
-		h.unwanted.Add(1) // it came before Redis had taken our UNSUBSCRIBE
-		return
-	}
-	address, message, _ := bytes.Cut(payload, []byte(" "))
-	conn, call, _ := strings.Cut(string(address), ":")
-	h.directs.Add(1)
-	id, ok := ParseConn(h.life, conn)
-	if !ok || id.Reactor() >= len(h.reactors) {
-		h.undeliverable.Add(1)
-		return
-	}
-	d := &Direct{Conn: id, Call: call, Payload: bytes.Clone(message)}
-	h.offer(id.Reactor(), d, len(d.Payload))
-}
-
 // Undeliverable counts a direct message whose connection has ended.
 func (h *Hub) Undeliverable() { h.undeliverable.Add(1) }
 
-// confirmed tells a reactor that Redis has confirmed a channel.
-type confirmed struct{ channel *Channel }
-
-// Subscribed implements pubsub.Sink: those who wait for the channel are told.
-func (h *Hub) Subscribed(channel string) {
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	c := h.channels[channel]
-	if c == nil {
-		return
-	}
-	c.confirmed = h.epoch
-	for i := range c.seats {
-		if c.seats[i].waiting {
-			c.seats[i].waiting = false
-			h.reactors[c.seats[i].reactor].Post(confirmed{c})
-		}
-	}
-}
-
-// holds reports whether a confirmation that was posted still holds. Where the
-// connection to Redis broke since, the reactor will be told again.
+// holds reports whether a confirmation that was posted still holds. Where Redis
+// has to confirm again, the reactor will be told again.
 func (h *Hub) holds(c *Channel, reactor int) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if c.confirmed == h.epoch {
+	if c.isConfirmed() {
 		return true
 	}
 	c.seat(reactor).waiting = true
 	return false
 }
 
-// Interrupted implements pubsub.Sink: until Redis confirms a channel again, new
-// members of it have to wait. Those who are members already stay, and what was
-// published meanwhile is lost to them, as plain channels promise no more.
-func (h *Hub) Interrupted(error) {
-	h.interruptions.Add(1)
-	h.mu.Lock()
-	h.epoch++
-	h.mu.Unlock()
-}
-
 // join counts a member in and reports whether Redis has confirmed the channel.
 // The broker is told under the lock, so that its wishes have the order of the
 // joins and leaves they come from.
-func (h *Hub) join(name string, reactor int, f form) (c *Channel, ready bool) {
+func (h *Hub) join(name string, reactor int, f form, tell bool) (c *Channel, ready bool) {
 	h.subscriptions.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -246,7 +143,10 @@ func (h *Hub) join(name string, reactor int, f form) (c *Channel, ready bool) {
 	if f == deflated {
 		s.deflating++
 	}
-	ready = c.confirmed == h.epoch
+	if tell {
+		s.telling++
+	}
+	ready = c.isConfirmed()
 	if !ready {
 		s.waiting = true
 	}
@@ -254,7 +154,7 @@ func (h *Hub) join(name string, reactor int, f form) (c *Channel, ready bool) {
 }
 
 // leave counts a member out.
-func (h *Hub) leave(c *Channel, reactor int, f form) {
+func (h *Hub) leave(c *Channel, reactor int, f form, tell bool) {
 	h.subscriptions.Add(-1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -263,6 +163,9 @@ func (h *Hub) leave(c *Channel, reactor int, f form) {
 	s.members--
 	if f == deflated {
 		s.deflating--
+	}
+	if tell {
+		s.telling--
 	}
 	if s.members == 0 {
 		*s = c.seats[len(c.seats)-1]
@@ -280,6 +183,7 @@ type Stats struct {
 	Subscriptions int64 // members now
 	Delivered     int64 // messages from Redis for channels with members
 	Unwanted      int64 // messages for channels without
+	Stale         int64 // messages from a server whose channel had moved to another one: dropped, or they would come late
 	Lost          int64 // messages lost because a reactor's mailbox was full, once for each reactor
 	Dropped       int64 // messages that a slow member missed, by the policy of their channel
 	Conflated     int64 // messages that a slow member missed because a newer one took their place
@@ -298,6 +202,7 @@ func (h *Hub) Stats() Stats {
 		Subscriptions: h.subscriptions.Load(),
 		Delivered:     h.delivered.Load(),
 		Unwanted:      h.unwanted.Load(),
+		Stale:         h.stale.Load(),
 		Lost:          h.lost.Load(),
 		Dropped:       h.dropped.Load(),
 		Conflated:     h.conflated.Load(),

@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"pgregory.net/rapid"
 
 	"sluice/codec"
 	"sluice/loop"
+	"sluice/pubsub"
 )
 
 // wishes is a broker that remembers what it was asked for.
@@ -48,9 +50,12 @@ func (m *mailbox) Offer(event any, _ int) bool {
 	return true
 }
 
-// bench is a hub over two reactors without any sockets.
+// bench is a hub over two reactors without any sockets, with a lane.
 type bench struct {
 	*Hub
+	*lane
+	gaps   []pubsub.Gap
+	missed map[*Member]int // how often it was told of a gap
 	wishes wishes
 	boxes  []*mailbox
 	locals []*Local
@@ -58,18 +63,32 @@ type bench struct {
 }
 
 func newBench() *bench {
-	b := &bench{wishes: wishes{}, told: map[*Member]int{}}
-	b.Hub = New(b.wishes, "n1", "n1", func(string) Rules { return Rules{} })
+	b := &bench{wishes: wishes{}, told: map[*Member]int{}, missed: map[*Member]int{}}
+	counts := new(Gaps)
+	b.Hub = New(b.wishes, "n1", "n1", func(string) Rules { return Rules{Gaps: counts} }, func(g pubsub.Gap) { b.gaps = append(b.gaps, g) })
 	var reactors []Reactor
 	for i := range 2 {
 		box := &mailbox{}
 		b.boxes = append(b.boxes, box)
 		reactors = append(reactors, box)
-		b.locals = append(b.locals, b.Local(i, func(_ *loop.Conn, m *Member) { b.told[m]++ }))
+		b.locals = append(b.locals, b.Local(i, Events{
+			Confirmed: func(_ *loop.Conn, m *Member) { b.told[m]++ },
+			Gap:       func(_ *loop.Conn, m *Member) { b.missed[m]++ },
+		}))
 	}
 	b.Attach(reactors)
+	b.lane = b.newLane("redis:6379#0")
 	return b
 }
+
+// newLane is one more subscribe connection.
+func (b *bench) newLane(name string) *lane { return b.Lane(link(name)).(*lane) }
+
+// link is a subscribe connection by its name.
+type link string
+
+func (l link) Name() string   { return string(l) }
+func (link) Sound() time.Time { return time.Unix(1, 0) }
 
 // turn lets a reactor take its events.
 func (b *bench) turn(reactor int) {
@@ -114,7 +133,7 @@ func TestMembership(t *testing.T) {
 				if !b.wishes[m.channel] {
 					confirmed[m.channel] = false
 				}
-				b.locals[m.reactor].Join(nil, m.member, m.channel, m.deflates)
+				b.locals[m.reactor].Join(nil, m.member, m.channel, Wants{Deflated: m.deflates})
 				m.atOnce = m.member.Ready()
 				m.early = confirmed[m.channel]
 				if m.atOnce != m.early {
@@ -171,7 +190,7 @@ func TestMembership(t *testing.T) {
 func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 	b := newBench()
 	var m [3]Member
-	b.locals[1].Join(nil, &m[0], "news", false)
+	b.locals[1].Join(nil, &m[0], "news", Wants{})
 	b.Deliver([]byte("news"), []byte("hello"))
 	if len(b.boxes[0].events) != 0 || len(b.boxes[1].events) != 1 {
 		t.Fatalf("%d and %d events, want 0 and 1", len(b.boxes[0].events), len(b.boxes[1].events))
@@ -200,7 +219,7 @@ func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 	b := newBench()
 	var m Member
-	b.locals[0].Join(nil, &m, "news", false)
+	b.locals[0].Join(nil, &m, "news", Wants{})
 	channel, payload := []byte("news"), []byte("hello")
 	b.Deliver(channel, payload)
 	copy(channel, "xxxx")
@@ -219,7 +238,7 @@ func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 func TestDeliverAllocations(t *testing.T) {
 	b := newBench()
 	var m Member
-	b.locals[0].Join(nil, &m, "news", false)
+	b.locals[0].Join(nil, &m, "news", Wants{})
 	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
 	b.boxes[0].events = make([]any, 0, 2000)
 	got := testing.AllocsPerRun(1000, func() { b.Deliver(channel, payload) })
@@ -277,7 +296,7 @@ func TestConnNames(t *testing.T) {
 func BenchmarkDeliver(b *testing.B) {
 	bench := newBench()
 	var m Member
-	bench.locals[0].Join(nil, &m, "news", false)
+	bench.locals[0].Join(nil, &m, "news", Wants{})
 	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -290,7 +309,7 @@ func BenchmarkDeliver(b *testing.B) {
 func TestFanGoesOnAfterAPanic(t *testing.T) {
 	b := newBench()
 	var broken Member
-	b.locals[0].Join(nil, &broken, "broken", false) // sending to a nil connection panics
+	b.locals[0].Join(nil, &broken, "broken", Wants{}) // sending to a nil connection panics
 	for _, channel := range []string{"broken", "gone"} {
 		b.Deliver([]byte(channel), []byte("x"))
 	}
@@ -323,5 +342,108 @@ func TestKeptMessageIsSuperseded(t *testing.T) {
 	}()
 	if m.late != nil || b.Stats().Conflated != 1 {
 		t.Errorf("%v is still kept, %d conflated", m.late, b.Stats().Conflated)
+	}
+}
+
+// Whoever wants to know is told, when a channel is heard again, that it may have
+// missed something; nobody is told twice, or who came later.
+func TestGapsAreTold(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		gap  func(b *bench)
+		want string // counted: connection, moved, mailbox, oversize; told
+	}{
+		{"nothing happens", func(*bench) {}, "0 0 0 0, 0"},
+		{"the wish was renewed", func(b *bench) { b.Subscribed("news") }, "0 0 0 0, 0"},
+		{"the connection broke", func(b *bench) { b.Interrupted(errors.New("test")); b.Subscribed("news") }, "1 0 0 0, 1"},
+		{"and has not come back", func(b *bench) { b.Interrupted(errors.New("test")) }, "0 0 0 0, 0"},
+		{"twice", func(b *bench) {
+			for range 2 {
+				b.Interrupted(errors.New("test"))
+				b.Subscribed("news")
+				b.turn(0)
+			}
+		}, "2 0 0 0, 2"},
+		{"twice before the reactor looked", func(b *bench) {
+			for range 2 {
+				b.Interrupted(errors.New("test"))
+				b.Subscribed("news")
+			}
+		}, "2 0 0 0, 1"},
+		{"the slot moved away", func(b *bench) { b.Moved("news"); b.Subscribed("news") }, "0 1 0 0, 1"},
+		{"another lane has it", func(b *bench) { b.Moved("news"); b.newLane("other").Subscribed("news") }, "0 1 0 0, 1"},
+		{"another lane has it before it moved away", func(b *bench) { b.newLane("other").Subscribed("news"); b.Moved("news") }, "0 1 0 0, 1"},
+		{"another lane's connection broke", func(b *bench) { b.newLane("other").Interrupted(errors.New("test")); b.Subscribed("news") }, "0 0 0 0, 0"},
+		{"a message was too long", func(b *bench) { b.Skipped("news") }, "0 0 0 1, 1"},
+		{"the mailbox was full", func(b *bench) {
+			b.boxes[0].full = true
+			for range 5 {
+				b.Deliver([]byte("news"), []byte("hello"))
+			}
+			b.Delivered()
+		}, "0 0 1 0, 1"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench()
+			var curious, calm, later Member
+			b.locals[0].Join(nil, &curious, "news", Wants{Gaps: true})
+			b.locals[0].Join(nil, &calm, "news", Wants{})
+			b.Subscribed("news")
+			b.turn(0)
+			row.gap(b)
+			b.turn(0)
+			b.locals[0].Join(nil, &later, "news", Wants{Gaps: true})
+			b.turn(0)
+			g := b.channels["news"].rules.Gaps
+			got := fmt.Sprintf("%d %d %d %d, %d", g.Connection.Load(), g.Moved.Load(), g.Mailbox.Load(), g.Oversize.Load(), b.missed[&curious])
+			if got != row.want || b.missed[&calm]+b.missed[&later] != 0 {
+				t.Errorf("%s; %d others were told; want %s", got, b.missed[&calm]+b.missed[&later], row.want)
+			}
+		})
+	}
+}
+
+// What a full mailbox has cost stands in the book, once for each channel and burst.
+func TestFullMailboxIsAGap(t *testing.T) {
+	b := newBench()
+	var m [2]Member
+	b.locals[0].Join(nil, &m[0], "news", Wants{})
+	b.locals[1].Join(nil, &m[1], "news", Wants{})
+	b.boxes[0].full, b.boxes[1].full = true, true
+	for range 3 {
+		b.Deliver([]byte("news"), []byte("hello"))
+	}
+	b.Delivered()
+	if len(b.gaps) != 1 || b.gaps[0].Channel != "news" || b.gaps[0].Cause != pubsub.CauseMailbox || b.gaps[0].Link != "redis:6379#0" ||
+		!b.gaps[0].From.Equal(time.Unix(1, 0)) || b.gaps[0].To.IsZero() {
+		t.Errorf("gaps: %+v", b.gaps)
+	}
+	if n := b.Stats().Lost; n != 6 {
+		t.Errorf("%d lost, want 6", n)
+	}
+}
+
+// A message that comes from the server which had the channel before is older than
+// what has been delivered, perhaps, and is dropped.
+func TestStaleMessagesAreDropped(t *testing.T) {
+	b := newBench()
+	var m Member
+	b.locals[0].Join(nil, &m, "news", Wants{})
+	b.Subscribed("news")
+	other := b.newLane("other")
+	b.Deliver([]byte("news"), []byte("1"))
+	other.Subscribed("news")
+	b.Deliver([]byte("news"), []byte("2")) // by the old lane
+	other.Deliver([]byte("news"), []byte("3"))
+	b.Moved("news") // it says so late
+	other.Deliver([]byte("news"), []byte("4"))
+	got := ""
+	for _, e := range b.boxes[0].events {
+		if p, ok := e.(*publication); ok {
+			got += string(p.frame[2:])
+		}
+	}
+	if s := b.Stats(); got != "134" || s.Stale != 1 || s.Delivered != 3 {
+		t.Errorf("delivered %s, stats %+v", got, s)
 	}
 }

@@ -4,42 +4,47 @@ import "sluice/loop"
 
 // Local is one reactor's half of the channel table. It belongs to that reactor.
 type Local struct {
-	hub       *Hub
-	reactor   int
-	confirmed func(*loop.Conn, *Member)
-	parts     map[*Channel]*part
+	hub     *Hub
+	reactor int
+	events  Events
+	parts   map[*Channel]*part
 
 	queue  []*publication // this turn's messages, in the order of Redis
 	fanned int            // of queue
 }
 
-// Local makes the half for one reactor. It calls confirmed, on that reactor, for
-// each member whose channel Redis has confirmed after Join.
-func (h *Hub) Local(reactor int, confirmed func(*loop.Conn, *Member)) *Local {
-	return &Local{hub: h, reactor: reactor, confirmed: confirmed, parts: map[*Channel]*part{}}
+// Events are what a reactor is told of its members, on that reactor.
+type Events struct {
+	Confirmed func(*loop.Conn, *Member) // Redis has confirmed the channel, after Join
+	Gap       func(*loop.Conn, *Member) // messages may have been missed; of members that want to know
 }
 
-// Join makes m a member of the named channel on behalf of c, which takes deflated
-// frames or not. Where m is not Ready at once, the reactor is told when it is.
-func (l *Local) Join(c *loop.Conn, m *Member, name string, deflates bool) {
+// Local makes the half for one reactor.
+func (h *Hub) Local(reactor int, events Events) *Local {
+	return &Local{hub: h, reactor: reactor, events: events, parts: map[*Channel]*part{}}
+}
+
+// Join makes m a member of the named channel on behalf of c. Where m is not Ready
+// at once, the reactor is told when it is.
+func (l *Local) Join(c *loop.Conn, m *Member, name string, wants Wants) {
 	f := plain
-	if deflates {
+	if wants.Deflated {
 		f = deflated
 	}
-	channel, ready := l.hub.join(name, l.reactor, f)
+	channel, ready := l.hub.join(name, l.reactor, f, wants.Gaps)
 	p := l.parts[channel]
 	if p == nil {
 		p = new(part)
 		l.parts[channel] = p
 	}
 	places := &p[f]
-	*m = Member{channel: channel, index: int32(len(*places)), form: f, ready: ready}
+	*m = Member{channel: channel, index: int32(len(*places)), form: f, telling: wants.Gaps, ready: ready}
 	*places = append(*places, place{c, m})
 }
 
 // Leave ends a membership. It may be called twice.
 func (l *Local) Leave(m *Member) {
-	channel, f := m.channel, m.form
+	channel, f, tell := m.channel, m.form, m.telling
 	if channel == nil {
 		return
 	}
@@ -55,7 +60,7 @@ func (l *Local) Leave(m *Member) {
 	if p.size() == 0 {
 		delete(l.parts, channel)
 	}
-	l.hub.leave(channel, l.reactor, f)
+	l.hub.leave(channel, l.reactor, f, tell)
 }
 
 // Take handles an event of the hub's. Messages are only put in line, until Fan.
@@ -66,6 +71,8 @@ func (l *Local) Take(event any) bool {
 		l.queue = append(l.queue, e)
 	case confirmed:
 		l.confirm(e.channel)
+	case *missed:
+		l.tellMissed(e)
 	default:
 		return false
 	}
@@ -191,7 +198,7 @@ func (l *Local) confirm(channel *Channel) {
 			}
 			if at := p[f][i]; !at.member.ready {
 				at.member.ready = true
-				l.confirmed(at.conn, at.member)
+				l.events.Confirmed(at.conn, at.member)
 			}
 		}
 	}

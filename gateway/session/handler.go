@@ -17,7 +17,7 @@ type Handler struct {
 // NewHandler makes the handler of a reactor.
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
 	h := &Handler{node: n, r: r, expiry: newExpiry(func(id loop.ConnID) bool { return r.Conn(id) != nil })}
-	h.local = n.Hub.Local(r.Index(), h.subscribed)
+	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap})
 	return h
 }
 
@@ -25,6 +25,13 @@ func NewHandler(n *Node, r *loop.Reactor) *Handler {
 func (h *Handler) subscribed(c *loop.Conn, _ *hub.Member) {
 	if s, ok := c.Session.(*plain); ok {
 		s.subscribed(h, c)
+	}
+}
+
+// gap is told of each member that may have missed messages and wants to know.
+func (h *Handler) gap(c *loop.Conn, m *hub.Member) {
+	if s, ok := c.Session.(*plain); ok {
+		s.gap(c, m)
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"encoding/json"
 	"iter"
 	"slices"
 	"strconv"
@@ -29,6 +30,7 @@ type plain struct {
 	more   *further // nil: it has one channel
 	sent   uint32   // inbox entries of this connection so far
 	opened bool
+	gaps   bool // the client wants to be told when messages may have been missed
 }
 
 // further are the memberships of the second channel and all others. They do not
@@ -51,6 +53,9 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 	s := &plain{guest: a.guest, offer: &offer{upgrade: a.upgrade, protocol: a.protocol, extensions: a.extensions}}
 	c.Session = s // from here on its end is counted
 	channels, refusal := h.node.Policy.channels(a.who, a.query["channel"])
+	if refusal == nil {
+		s.gaps, refusal = wantsGaps(a.query["gaps"])
+	}
 	if refusal != nil {
 		c.Refuse(refusal)
 		return
@@ -102,7 +107,7 @@ func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 		s.more = &more
 	}
 	for m := range s.members() {
-		h.local.Join(c, m, channels[0], s.offer.extensions != "")
+		h.local.Join(c, m, channels[0], hub.Wants{Deflated: s.offer.extensions != "", Gaps: s.gaps})
 		channels = channels[1:]
 		if !m.Ready() {
 			s.offer.waiting++
@@ -158,6 +163,32 @@ func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte
 			r.Post(unstored{id, err})
 		}
 	})
+}
+
+// wantsGaps reads ?gaps=tell, by which a client asks for something in between the
+// payloads, which otherwise come as they were published and nothing else.
+func wantsGaps(values []string) (bool, *codec.HTTPError) {
+	switch {
+	case len(values) == 0:
+		return false, nil
+	case len(values) == 1 && values[0] == "tell":
+		return true, nil
+	}
+	return false, errGaps
+}
+
+// gap tells the client that it may have missed messages of a channel, which is
+// heard again: the moment to load from the source of truth what it shows.
+func (s *plain) gap(c *loop.Conn, m *hub.Member) {
+	if !s.opened {
+		return
+	}
+	text, err := json.Marshal(struct {
+		Gap string `json:"gap"`
+	}{m.Name()})
+	if err == nil { // a string is always written
+		c.Send(hub.Frame(text))
+	}
 }
 
 func (s *plain) direct(c *loop.Conn, d *hub.Direct) bool { return c.Send(hub.Frame(d.Payload)) }

@@ -45,6 +45,7 @@ var (
 	errAddress    = &codec.HTTPError{Status: 429, Reason: "too many connections from this address"}
 	errUser       = &codec.HTTPError{Status: 429, Reason: "too many connections of this user"}
 	errOrigin     = &codec.HTTPError{Status: 403, Reason: "this Origin may not connect"}
+	errGaps       = &codec.HTTPError{Status: 400, Reason: "gaps= takes one value, tell: to be told when messages may have been missed"}
 	errNoChannel  = &codec.HTTPError{Status: 400, Reason: "name the channels: /ws?channel=news&channel=…"}
 	errManyChan   = &codec.HTTPError{Status: 400, Reason: "too many channels for one connection"}
 	errQuery      = &codec.HTTPError{Status: 400, Reason: "the query string is malformed"}

@@ -1,32 +1,62 @@
 package pubsubtest
 
 import (
+	"maps"
 	"slices"
 	"sync"
 	"testing"
 	"time"
+
+	"sluice/pubsub"
 )
 
 // patience is how long a test waits for what must happen. It is only ever
 // waited out by a test that fails.
 const patience = 30 * time.Second
 
-// Recorder is a pubsub.Sink that remembers. Its methods may be called from any
+// Recorder is a pubsub.Sink that remembers, and the receiver of all lanes. Its methods may be called from any
 // goroutine.
 type Recorder struct {
 	mu          sync.Mutex
 	messages    map[string][]string // guarded by mu
 	subscribed  map[string]int      // guarded by mu
 	interrupted []error             // guarded by mu
+	moved       map[string]int      // guarded by mu
+	lanes       map[string]bool     // guarded by mu; by name
 	count       int                 // guarded by mu
 }
 
 // NewRecorder returns an empty one.
 func NewRecorder() *Recorder {
-	return &Recorder{messages: map[string][]string{}, subscribed: map[string]int{}}
+	return &Recorder{messages: map[string][]string{}, subscribed: map[string]int{}, moved: map[string]int{}, lanes: map[string]bool{}}
 }
 
-// Deliver is pubsub.Sink's.
+// Lane is pubsub.Sink's.
+func (r *Recorder) Lane(link pubsub.Link) pubsub.Receiver {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.lanes[link.Name()] = true
+	return r
+}
+
+// Moved is pubsub.Receiver's.
+func (r *Recorder) Moved(channel string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.moved[channel]++
+}
+
+// Skipped is pubsub.Receiver's.
+func (r *Recorder) Skipped(string) {}
+
+// Lanes is the names of the lanes that there have been.
+func (r *Recorder) Lanes() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Sorted(maps.Keys(r.lanes))
+}
+
+// Deliver is pubsub.Receiver's.
 func (r *Recorder) Deliver(channel, payload []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -34,17 +64,17 @@ func (r *Recorder) Deliver(channel, payload []byte) {
 	r.count++
 }
 
-// Subscribed is pubsub.Sink's.
+// Subscribed is pubsub.Receiver's.
 func (r *Recorder) Subscribed(channel string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.subscribed[channel]++
 }
 
-// Delivered is pubsub.Sink's.
+// Delivered is pubsub.Receiver's.
 func (r *Recorder) Delivered() {}
 
-// Interrupted is pubsub.Sink's.
+// Interrupted is pubsub.Receiver's.
 func (r *Recorder) Interrupted(err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,10 +129,16 @@ func (r *Recorder) Reset() {
 // says what was waited for.
 func Eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
+	if !eventually(ok) {
+		t.Fatalf("waited %v in vain: %s", patience, what)
+	}
+}
+
+func eventually(ok func() bool) bool {
 	for end := time.Now().Add(patience); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		if ok() {
-			return
+			return true
 		}
 	}
-	t.Fatalf("waited %v in vain: %s", patience, what)
+	return false
 }

@@ -61,7 +61,9 @@ func Start(t *testing.T, f Fixture, prefix string) (pubsub.Broker, *Recorder) {
 	b := f.Open(t, prefix)
 	sink := NewRecorder()
 	Background(t, b, sink)
-	Eventually(t, "the broker is ready", func() bool { return b.Ready() == nil })
+	if !eventually(func() bool { return b.Ready() == nil }) {
+		t.Fatalf("it never became ready: %v", b.Ready())
+	}
 	return b, sink
 }
 
@@ -333,6 +335,11 @@ func testBeforeRun(t *testing.T, f Fixture) {
 type chain struct {
 	*Recorder
 	b pubsub.Broker
+}
+
+func (c chain) Lane(link pubsub.Link) pubsub.Receiver {
+	c.Recorder.Lane(link)
+	return c
 }
 
 func (c chain) Subscribed(channel string) {

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
 )
 
 // Patience bounds the wait for what a Redis should do soon. It is generous:
@@ -295,7 +296,11 @@ func (s *Server) PID() int {
 // Client makes a client of the default user that repeats nothing. It must be
 // closed.
 func (s *Server) Client() *redis.Client {
-	return redis.NewClient(&redis.Options{Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1, PoolSize: 1})
+	return redis.NewClient(&redis.Options{
+		Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1, PoolSize: 1,
+		// Switched on it leaves a goroutine behind when the client is closed.
+		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
+	})
 }
 
 // Do runs one command as redis-cli would, on a connection of its own, and

@@ -1,0 +1,78 @@
+package pubsub
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// A Redis that says nothing may stand still for a while (SIGSTOP, DEBUG SLEEP, a
+// slow command, a paused machine), or the connection may be dead without anyone
+// having said so. Leaving the first loses what it will deliver when it goes on,
+// staying with the second loses everything. What tells them apart is another
+// connection: where that is answered and this one still is not, this one is dead.
+
+// graceOfOld is how long the old connection has after the new one was answered:
+// a Redis that goes on answers both at once, in any order.
+const graceOfOld = 50 * time.Millisecond
+
+// startDoubt begins to look for another connection, unless that has begun.
+func (s *session) startDoubt(ctx context.Context) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trust != nil {
+		return
+	}
+	ctx, s.trust = context.WithCancel(ctx)
+	s.helpers.Go(func() { s.doubt(ctx) })
+	s.doubting.Store(true)
+	if f := s.opts.Events.Silent; f != nil {
+		f(s.addr(), s.silence())
+	}
+	s.l.r.troubled()
+}
+
+// doubted says whether the connection is.
+func (s *session) doubted() bool { return s.doubting.Load() }
+
+// silence is for how long nothing has come.
+func (s *session) silence() time.Duration {
+	return time.Since(s.born) - time.Duration(s.lastRead.Load())
+}
+
+// trusted ends the doubt: something has come. The oldest command gets its time
+// again.
+func (s *session) trusted() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.trust != nil {
+		s.trust()
+		s.trust = nil
+	}
+	s.headSince = time.Now()
+	s.doubting.Store(false)
+	s.wakeWriter()
+}
+
+// doubt ends the session when another connection is answered and this one is
+// not. The other one is the lane's next.
+func (s *session) doubt(ctx context.Context) {
+	for began := time.Now(); ctx.Err() == nil; {
+		rival, err := s.l.open(ctx)
+		if err != nil {
+			pause(ctx, backoff(time.Since(began)))
+			continue
+		}
+		pause(ctx, graceOfOld)
+		if ctx.Err() != nil {
+			rival.conn.Close() // it was never used
+			return
+		}
+		s.l.mu.Lock()
+		s.l.rival = rival
+		s.l.mu.Unlock()
+		s.end(fmt.Errorf("pubsub: Redis at %s has sent nothing for %v on this connection, and answers another one",
+			s.addr(), s.silence().Round(time.Millisecond)))
+		return
+	}
+}

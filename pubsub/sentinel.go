@@ -1,0 +1,102 @@
+package pubsub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// sentinels finds out which server is the master of a Sentinel group. It belongs
+// to whoever looks.
+type sentinels struct {
+	r       *Redis
+	clients []*redis.Client
+	addrs   []string
+	addr    string // the master's
+	epoch   uint64 // configuration epoch: of two claims the one with the greater epoch holds
+	denied  time.Time
+}
+
+func newSentinels(r *Redis) *sentinels {
+	s := &sentinels{r: r, addrs: r.target.seeds}
+	for _, addr := range s.addrs {
+		o := r.target.sentinelAt(addr)
+		o.PoolSize, o.DialTimeout = 1, askTimeout
+		s.clients = append(s.clients, redis.NewClient(o))
+	}
+	return s
+}
+
+// close closes the connections.
+func (s *sentinels) close() {
+	for _, client := range s.clients {
+		_ = client.Close() // nothing is under way
+	}
+}
+
+// look asks all sentinels and believes the one with the newest configuration: one
+// that was cut off from the others may still name a master that was deposed.
+func (s *sentinels) look(ctx context.Context, _ bool) (found, error) {
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	type answer struct {
+		addr  string
+		epoch uint64
+		err   error
+	}
+	answers := make(chan answer)
+	for i, client := range s.clients {
+		go func() { // waited for below
+			addr, epoch, err := s.ask(ctx, client)
+			if err != nil {
+				err = fmt.Errorf("the sentinel at %s: %w", s.addrs[i], err)
+			}
+			answers <- answer{addr, epoch, err}
+		}()
+	}
+	var best answer
+	var faults []error
+	for range s.clients {
+		switch a := <-answers; {
+		case a.err != nil:
+			faults = append(faults, a.err)
+		case best.addr == "" || a.epoch > best.epoch:
+			best = a
+		}
+	}
+	if best.addr == "" {
+		return found{}, errors.Join(faults...)
+	}
+	s.believe(best.addr, best.epoch)
+	return found{addrs: []string{s.addr}}, nil
+}
+
+// believe takes a claim that is not older than the one that holds; or an older one
+// that has been all that is heard for long: the group was made anew.
+func (s *sentinels) believe(addr string, epoch uint64) {
+	switch {
+	case epoch >= s.epoch, !s.denied.IsZero() && time.Since(s.denied) > patienceWithEpochs:
+		s.addr, s.epoch, s.denied = addr, epoch, time.Time{}
+	case s.denied.IsZero():
+		s.denied = time.Now()
+	}
+}
+
+// ask asks one sentinel who the master is.
+func (s *sentinels) ask(ctx context.Context, client *redis.Client) (addr string, epoch uint64, err error) {
+	fields := redis.NewMapStringStringCmd(ctx, "SENTINEL", "MASTER", s.r.target.master)
+	if err := client.Process(ctx, fields); err != nil {
+		return "", 0, err
+	}
+	m := fields.Val()
+	epoch, err = strconv.ParseUint(m["config-epoch"], 10, 64)
+	if err != nil || m["ip"] == "" || m["port"] == "" {
+		return "", 0, fmt.Errorf("it does not say where the master %s is", s.r.target.master)
+	}
+	return net.JoinHostPort(m["ip"], m["port"]), epoch, nil
+}
