@@ -8,6 +8,7 @@
 //	               ├─ pubsub.Redis     messages from Redis, into hub.Hub
 //	               ├─ pubsub.Inbox     what clients say, into a Redis stream
 //	               ├─ pubsub.Embedded  where no Redis is configured
+//	               ├─ gaps.Log         when messages may have been missed
 //	               └─ admin            metrics, health, console
 //
 // Where a client really is, package peer finds out; wire.go is the one place where
@@ -16,7 +17,7 @@
 // A message's way down:
 //
 //	pubsub/session.go   receives a PUBLISH              (*session).receive
-//	gateway/hub/hub.go  encodes it once, tells reactors (*Hub).Deliver
+//	gateway/hub/lane.go encodes it once, tells reactors (*lane).Deliver
 //	loop/reactor.go     is rung, takes the burst        (*Reactor).turn
 //	gateway/hub/local.go hands it to each subscriber    (*Local).Fan
 //	loop/write.go       one write per connection        (*Conn).flush

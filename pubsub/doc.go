@@ -7,38 +7,58 @@
 //	       PUBLISH sluice:news hello                    XREADGROUP … STREAMS sluice:inbox >
 //	                │                                                  ▲
 //	              Redis ────────────────────────────────────────────────┘
-//	                │ one subscribe connection                         │ pipelined XADD
-//	  Subscribe ──▶ Redis.Run ──▶ Sink.Deliver            Inbox.Add ──▶ Inbox.Run ──▶ Entry.Done
-//	Unsubscribe                   Sink.Subscribed
-//	                              Sink.Interrupted
+//	                │ subscribe connections                            │ pipelined XADD
+//	  Subscribe ──▶ Redis.Run ──▶ Receiver.Deliver        Inbox.Add ──▶ Inbox.Run ──▶ Entry.Done
+//	Unsubscribe                   Receiver.Subscribed
+//	                              Receiver.Interrupted, Moved
 //
 // [Open] makes a [Redis] (a [Broker]) from a URL and does not connect;
 // [Redis.Run] connects, and reconnects by itself for ever. Wishes
 // (Subscribe, Unsubscribe) may come from any goroutine at any time: they are
 // coalesced and sent every few milliseconds in bounded chunks, and again after
-// every reconnect. The receive loop reads with a parser of its own, which
-// allocates nothing per message, and calls the [Sink]; it must never be
-// blocked. [NewInbox] makes an [Inbox] on the same Redis. [StartEmbedded]
-// starts a Redis-protocol server in the process, which the same code reaches
-// over TCP.
+// every reconnect. A receive loop reads with a parser of its own, which
+// allocates nothing per message, and calls a [Receiver]; it must never be
+// blocked. [NewInbox] makes an [Inbox] on the same Redis, [NewLease] tells the
+// nodes of each other. [StartEmbedded] starts a Redis-protocol server in the
+// process, which the same code reaches over TCP.
 //
-// Start reading at broker.go (the contract), then wishes.go (what is wanted,
-// what Redis knows), session.go and writer.go (one connection), run.go
-// (reconnecting), resp.go (the wire), inbox.go.
+// # Lanes and the layout
+//
+// A lane is one subscribe connection and the channels that it carries. Each
+// server has one or more. What differs between one Redis, shards, a Sentinel group
+// and a Cluster is only the layout: which servers there are, and which channels
+// each carries.
+//
+//	             layout (fixed, or found by sentinel.go, cluster.go)
+//	                │ which lane has channel c
+//	wishes ──▶ lane 10.0.0.7:6379#0 ── session ── Redis     one receive loop and one Receiver each
+//	       ──▶ lane 10.0.0.7:6379#1 ── session ── Redis
+//	       ──▶ lane 10.0.0.8:6379#0 ── session ── Redis
+//
+// When the layout changes (failover, slots that move) channels go to the lanes that
+// carry them now, wish by wish, while others go on wishing.
+//
+// Start reading at broker.go (the contract), redis.go and layout.go (who carries
+// what), lane.go (reconnecting), session.go and writer.go (one connection), wishes.go
+// (what is wanted, what Redis knows), proof.go, doubt.go, gaps.go, resp.go (the
+// wire), inbox.go, lease.go.
 //
 // # Guarantees
 //
 // Plain channel: at most once; in order per channel per connection while
 // connected; known losses are counted.
 //
-//   - After Sink.Subscribed(c), what is published on c is delivered, until
-//     Unsubscribe(c) or Sink.Interrupted.
-//   - After Sink.Interrupted, and until Sink.Subscribed(c) comes again,
-//     messages on c may have been missed.
-//   - A message longer than Options.MaxMessage is skipped, counted, and told
-//     to Events.Oversize.
-//   - Publish sends a message once or not at all; no command of this package
-//     is ever repeated by itself.
+//   - After Receiver.Subscribed(c), what is published on c is delivered, until
+//     Unsubscribe(c), Interrupted or Moved.
+//   - After Interrupted, and until Subscribed(c) comes again, messages on c may
+//     have been missed. So they may from the last proof before it on.
+//   - Events.Gap tells of every such stretch, from the last proof to the last
+//     confirmation. What was published outside of all gaps has been delivered.
+//     After a failover, or while slots move, the gap lasts until the old master
+//     knows that it is none: until then it takes messages that nobody hears.
+//   - A message longer than Options.MaxMessage is skipped, counted, and told.
+//   - Publish has Redis execute a message once or not at all; a command is sent
+//     again only where a server has answered that it did not execute it.
 //
 // Inbox: at least once after the ack; no ack means unknown: send again with
 // the same id.
@@ -52,19 +72,32 @@
 //
 // # A connection's health
 //
-// A PING goes out every Options.PingEvery. If then nothing arrives for
-// Options.PongTimeout, or some command stays unanswered for
-// Options.ReplyTimeout though other things arrive, the connection is dead:
-// it is closed, the sink hears Interrupted, and a new one is made after a
-// jittered wait of 25 ms to 5 s. [Redis.Ready] says whether messages can be
-// expected to arrive now, and why not.
+// Every Options.ProbeEvery each lane publishes a probe through Redis, on a channel
+// that it alone has subscribed, and expects it back. After that it sends a PING. If
+// the PING is answered and the probe has not come, it is not coming: Redis had
+// put it into the same connection before. Then the connection is made anew. However
+// slow this node is, it does not mistake that for a dead connection. [Redis.Ready]
+// follows the probes.
+//
+// If nothing at all arrives for Options.PongTimeout after a PING, the connection is
+// doubted: others are opened, and when one of them is answered and the old one still
+// is not, the old one is dead. A Redis that stands still (SIGSTOP, DEBUG SLEEP, a
+// slow command) answers neither, and is waited for: when it goes on, nothing has
+// been missed. If some command stays unanswered for Options.ReplyTimeout though
+// other things arrive, the connection is dead, too.
+//
+// Between attempts to connect passes a twentieth of the time that there has been no
+// connection, 50 ms to 1 s, with jitter; an attempt that hangs is joined by others.
 //
 // # What Redis must allow
 //
 // The user in the URL needs +subscribe +unsubscribe +ping +publish +xadd, the
-// channels &sluice:* and the key ~sluice:inbox; +select where the URL names a
-// database, and +client for names in CLIENT LIST. A forbidden channel is found by halving the SUBSCRIBE that it spoiled, told
-// to Events.Refused, and tried again every Options.RefusedRetry.
+// channels &sluice:* (or the permitted ones and &sluice:{*, by which the node
+// itself is reached) and the key ~sluice:inbox; in a Cluster +ssubscribe
+// +sunsubscribe +spublish +cluster|nodes; behind Sentinel +role; +select where the URL names a
+// database, and +client for names in CLIENT LIST. What leases need, type [Lease] says. A forbidden channel is found by
+// halving the SUBSCRIBE that it spoiled, told to Events.Refused, and tried again every
+// Options.RefusedRetry.
 //
 // # The inbox stream: a contract with workers
 //

@@ -10,6 +10,12 @@
 // lock. A message is encoded once for each form that its subscribers take, plain
 // or deflated, into a frame that all of them are sent by reference.
 //
+// Each subscribe connection to Redis has a lane of its own here, with what its
+// receive loop needs; a channel belongs to the lane that Redis confirmed it on last,
+// and what another one still delivers for it is dropped, or messages would change
+// their order. Where messages may have been missed, that is counted for the
+// channel, and those of its members are told that want to know (gap.go).
+//
 // A channel is subscribed in Redis while the node has members of it, and a
 // member is told when Redis has confirmed that: what is published from then on
 // reaches it.
