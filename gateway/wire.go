@@ -80,7 +80,7 @@ func brokerOptions(c *config.Config, url, node string, book *gaps.Log, log *zap.
 				log.Info("channels subscribed", at(addr), zap.Int("channels", channels), zap.Duration("took", took))
 			},
 			Layout: func(addrs []string) {
-				log.Info("the masters of Redis, or what they carry, are others now", zap.Strings("masters", addrs))
+				log.Info("the masters of Redis are known, or have changed, or what they carry has", zap.Strings("masters", addrs))
 			},
 			Gap: noteGap(book, log),
 			Refused: func(channel string, err error) {

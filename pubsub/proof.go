@@ -169,7 +169,7 @@ func (s *session) proved(payload []byte) {
 func (s *session) prove(ctx context.Context) {
 	for ctx.Err() == nil {
 		wait := s.opts.ProbeEvery
-		if !s.probe(ctx) {
+		if !s.probe(ctx) || s.l.proof.verdict(time.Now(), s.opts.proofLimit()) != nil {
 			wait /= 5 // to be found good again soon
 		}
 		pause(ctx, wait)
