@@ -20,12 +20,13 @@ var version = "dev"
 type verbs struct {
 	Settings config.Flags `embed:""`
 
-	Serve   serveVerb   `cmd:"" default:"1" help:"Serve clients (the default)."`
-	Publish publishVerb `cmd:"" help:"Publish a message to a channel, as PUBLISH does." settings:"redis,prefix"`
-	Tail    tailVerb    `cmd:"" help:"Print what is published to channels, as it comes." settings:"redis,prefix"`
-	Token   tokenVerb   `cmd:"" help:"Make and check tokens."`
-	Config  configVerb  `cmd:"" help:"Print, check or explain the configuration."`
-	Version versionVerb `cmd:"" help:"Print the version."`
+	Serve     serveVerb     `cmd:"" default:"1" help:"Serve clients (the default)."`
+	Publish   publishVerb   `cmd:"" help:"Publish a message to a channel, as PUBLISH does." settings:"redis,prefix"`
+	Functions functionsVerb `cmd:"" help:"Print the library of Redis Functions, for FUNCTION LOAD where a node may not load it itself: sluice functions | redis-cli -x FUNCTION LOAD REPLACE."`
+	Tail      tailVerb      `cmd:"" help:"Print what is published to channels, as it comes." settings:"redis,prefix"`
+	Token     tokenVerb     `cmd:"" help:"Make and check tokens."`
+	Config    configVerb    `cmd:"" help:"Print, check or explain the configuration."`
+	Version   versionVerb   `cmd:"" help:"Print the version."`
 }
 
 // program is what a verb may use of its surroundings.

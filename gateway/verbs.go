@@ -192,7 +192,17 @@ func (p *program) connect(events pubsub.Events) (*pubsub.Redis, error) {
 	return pubsub.Open(pubsub.Options{URL: url, Prefix: c.Prefix, ClientName: "sluice-cli", Events: events})
 }
 
+type functionsVerb struct{}
+
+// Run prints the library of Redis Functions.
+func (functionsVerb) Run(p *program) error {
+	_, err := io.WriteString(p.stdout, pubsub.FunctionLibrary())
+	return err
+}
+
 type publishVerb struct {
+	Durable bool   `help:"Put the message into the channel's log, too (FCALL sluice_publish)."`
+	ID      string `name:"id" help:"Idempotency key, with --durable: a second message with it, within minutes, is not published."`
 	Channel string `arg:"" help:"Channel, without the prefix."`
 	Payload string `arg:"" help:"Message, as the clients are to get it; - reads it from standard input."`
 }
@@ -215,6 +225,17 @@ func (v *publishVerb) Run(p *program) (err error) {
 	defer func() { err = errors.Join(err, broker.Close()) }()
 	ctx, cancel := context.WithTimeout(p.ctx, 5*time.Second)
 	defer cancel()
+	if v.ID != "" && !v.Durable {
+		return errors.New("--id is for --durable: without a log nobody remembers it")
+	}
+	if v.Durable {
+		at, epoch, err := broker.PublishDurable(ctx, v.Channel, payload, pubsub.DurableOptions{ID: v.ID})
+		if err != nil {
+			return fmt.Errorf("publishing (is a sluice or a Redis running there? see --redis): %w", err)
+		}
+		_, err = fmt.Fprintf(p.stdout, "published %d bytes to %s: position %d, epoch %s\n", len(payload), v.Channel, at, epoch)
+		return err
+	}
 	n, err := broker.Publish(ctx, v.Channel, payload)
 	if err != nil {
 		return fmt.Errorf("publishing (is a sluice or a Redis running there? see --redis): %w", err)
@@ -284,6 +305,9 @@ func (s tailSink) Skipped(channel string) {
 
 func (s tailSink) Deliver(channel, payload []byte) {
 	now := time.Now().Format("15:04:05.000")
+	if d, ok := pubsub.ParseDurable(payload); ok {
+		now, payload = fmt.Sprintf("%s @%d", now, d.Position), d.Payload
+	}
 	if !utf8.Valid(payload) {
 		fmt.Fprintf(s.p.stdout, "%s %s %d bytes: %x\n", now, channel, len(payload), payload)
 		return

@@ -65,6 +65,7 @@ func brokerOptions(c *config.Config, url, node string, book *gaps.Log, log *zap.
 		Lanes:        c.PubSub.Lanes,
 		ProbeEvery:   c.PubSub.ProbeInterval,
 		ProbeTimeout: c.PubSub.ProbeTimeout,
+		Functions:    true,
 		Events: pubsub.Events{
 			Connected: func(addr string) { log.Info("connected to Redis", at(addr)) },
 			Lost: func(addr string, err error, retryIn time.Duration) {
@@ -81,6 +82,9 @@ func brokerOptions(c *config.Config, url, node string, book *gaps.Log, log *zap.
 			},
 			Layout: func(addrs []string) {
 				log.Info("the masters of Redis are known, or have changed, or what they carry has", zap.Strings("masters", addrs))
+			},
+			NoFunctions: func(addr string, err error) {
+				log.Warn("Redis has not taken the functions: services cannot call them there; load them with `sluice functions`, see --help", at(addr), zap.Error(err))
 			},
 			Gap: noteGap(book, log),
 			Refused: func(channel string, err error) {

@@ -99,6 +99,13 @@
 // halving the SUBSCRIBE that it spoiled, told to Events.Refused, and tried again every
 // Options.RefusedRetry.
 //
+// # Durable messages
+//
+// functions.lua is a library of Redis Functions, and a script, by which services
+// put a message into a channel's log and publish it in one step. [Redis.Run] loads it
+// where it may; [Redis.PublishDurable] and [Redis.History] call it; [ParseDurable]
+// takes apart what it publishes. What a position proves is written there.
+//
 // # The inbox stream: a contract with workers
 //
 // Each entry has these fields; their order may change, their names will not.

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"net"
 	"runtime"
+	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -138,8 +140,21 @@ func (e *Embedded) guard(c *respserver.Peer, cmd string, args ...string) (done b
 			done = true
 		}
 	}()
-	e.mini.Server().Dispatch(c, append([]string{cmd}, args...))
+	e.mini.Server().Dispatch(c, asScript(append([]string{cmd}, args...)))
 	return true
+}
+
+// asScript makes a call of one of our functions, which miniredis does not have, a
+// run of the script that they are, too.
+func asScript(command []string) []string {
+	if word := strings.ToUpper(command[0]); word != "FCALL" && word != "FCALL_RO" || len(command) < 3 || !strings.HasPrefix(command[1], "sluice_") {
+		return command
+	}
+	keys, err := strconv.Atoi(command[2])
+	if err != nil || keys < 0 || keys > len(command)-3 {
+		return command
+	}
+	return slices.Concat([]string{"EVAL", functionSource}, command[2:3+keys], command[1:2], command[3+keys:])
 }
 
 // survive answers a command that panicked, and releases miniredis' lock if the

@@ -24,6 +24,9 @@ type Options struct {
 	// Lanes is how many subscribe connections each server has. Its channels are
 	// spread over them. 1..64, default 1.
 	Lanes int
+	// Functions has Run load the library of Redis Functions into each server that
+	// allows it.
+	Functions bool
 	// ClientName is what CLIENT LIST shows for subscribe connections.
 	// Default "sluice-sub".
 	ClientName string
@@ -55,16 +58,17 @@ type Options struct {
 // Events are what an operator should hear. Any may be nil. They are called
 // from Run's goroutines, one at a time each, and must not block.
 type Events struct {
-	Connected  func(addr string)                                   // a subscribe connection answered its first PING
-	Lost       func(addr string, err error, retryIn time.Duration) // it broke, or an attempt failed; the next comes after retryIn
-	Silent     func(addr string, since time.Duration)              // it says nothing: either Redis stands still or the connection is dead, which is being found out
-	Restoring  func(addr string, done, channels int)               // of the wishes that stood at Connected so many are confirmed; every second
-	Restored   func(addr string, channels int, took time.Duration) // all are
-	Layout     func(addrs []string)                                // masters, or their slots, are others now
-	Gap        func(Gap)                                           // messages may have been missed: told when that begins, To zero, and when it ends
-	Refused    func(channel string, err error)                     // Redis refuses this channel (ACL), once more at every RefusedRetry
-	Oversize   func(channel string, bytes int64)                   // a message was skipped because it is longer than MaxMessage
-	Unexpected func(channel string)                                // a message came on a channel outside the prefix, and was dropped
+	Connected   func(addr string)                                   // a subscribe connection answered its first PING
+	Lost        func(addr string, err error, retryIn time.Duration) // it broke, or an attempt failed; the next comes after retryIn
+	Silent      func(addr string, since time.Duration)              // it says nothing: either Redis stands still or the connection is dead, which is being found out
+	Restoring   func(addr string, done, channels int)               // of the wishes that stood at Connected so many are confirmed; every second
+	Restored    func(addr string, channels int, took time.Duration) // all are
+	NoFunctions func(addr string, err error)                        // the functions could not be loaded there: services cannot call them
+	Layout      func(addrs []string)                                // masters, or their slots, are others now
+	Gap         func(Gap)                                           // messages may have been missed: told when that begins, To zero, and when it ends
+	Refused     func(channel string, err error)                     // Redis refuses this channel (ACL), once more at every RefusedRetry
+	Oversize    func(channel string, bytes int64)                   // a message was skipped because it is longer than MaxMessage
+	Unexpected  func(channel string)                                // a message came on a channel outside the prefix, and was dropped
 }
 
 func (o Options) withDefaults() Options {

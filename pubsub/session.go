@@ -383,6 +383,9 @@ func (s *session) comeUp(ctx context.Context) {
 	if s.opts.ProbeEvery > 0 {
 		s.helpers.Go(func() { s.prove(ctx) })
 	}
+	if s.opts.Functions && s.l == s.l.server.lanes[0] {
+		s.helpers.Go(func() { s.loadFunctions(ctx) })
+	}
 	if f := s.opts.Events.Connected; f != nil {
 		f(s.addr())
 	}

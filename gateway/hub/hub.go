@@ -78,6 +78,8 @@ type publication struct {
 	channel  *Channel
 	frame    []byte // shared by all its subscribers, never changed
 	deflated []byte // the same, deflated; nil where nobody wants that or it does not pay
+	exclude  loop.ConnID
+	excludes bool // exclude is not to get it
 }
 
 // as is the message in a form.

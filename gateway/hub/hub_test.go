@@ -262,6 +262,8 @@ func TestRuns(t *testing.T) {
 		{"a run", []*publication{frame(a, 3), frame(a, 4), frame(b, 1)}, 2, 7},
 		{"another channel ends it", []*publication{frame(a, 3), frame(b, 1), frame(a, 4)}, 1, 3},
 		{"a full chunk ends it", []*publication{frame(a, chunkSize-1), frame(a, 1), frame(a, 1)}, 2, chunkSize},
+		{"one that somebody is not to get is alone", []*publication{{channel: a, frame: []byte("aaa"), excludes: true}, frame(a, 4)}, 1, 3},
+		{"and ends a run", []*publication{frame(a, 4), {channel: a, frame: []byte("aaa"), excludes: true}}, 1, 4},
 		{"one that is bigger than a chunk", []*publication{frame(a, 2*chunkSize), frame(a, 1)}, 1, 2 * chunkSize},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -445,5 +447,24 @@ func TestStaleMessagesAreDropped(t *testing.T) {
 	}
 	if s := b.Stats(); got != "134" || s.Stale != 1 || s.Delivered != 3 {
 		t.Errorf("delivered %s, stats %+v", got, s)
+	}
+}
+
+// What is published durably comes without what stands in front of it for the nodes,
+// and not to the connection that is excluded.
+func TestDurableMessages(t *testing.T) {
+	b := newBench()
+	var m Member
+	b.locals[0].Join(nil, &m, "news", Wants{})
+	for _, payload := range []string{"\x01sluice 7 5 3\nhello", "\x01sluice 8 7 3 " + ConnName("n1", 42) + "\nhello", "\x01sluice 9 8 3 n2.1\nhello", "\x01 plain"} {
+		b.Deliver([]byte("news"), []byte(payload))
+	}
+	got := ""
+	for _, e := range b.boxes[0].events {
+		p := e.(*publication)
+		got += fmt.Sprintf("%q %v %d, ", p.frame[2:], p.excludes, p.exclude)
+	}
+	if want := `"hello" false 0, "hello" true 42, "hello" false 0, "\x01 plain" false 0, `; got != want {
+		t.Errorf("delivered %s, want %s", got, want)
 	}
 }

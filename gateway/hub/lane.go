@@ -46,7 +46,15 @@ func (l *lane) Deliver(channel, payload []byte) {
 		l.deliverDirect(channel, payload)
 		return
 	}
+	var d pubsub.Durable
+	if len(payload) > 0 && payload[0] == 1 {
+		var ok bool
+		if d, ok = pubsub.ParseDurable(payload); ok {
+			payload = d.Payload
+		}
+	}
 	p := &publication{channel: c, frame: Frame(payload)}
+	p.exclude, p.excludes = ParseConn(h.life, d.Exclude)
 	if least := c.rules.MinDeflate; least > 0 && len(payload) >= least && h.deflating(c) {
 		p.deflated, _ = l.deflater.AppendFrame(nil, opcode(payload), payload) // nil where it does not pay
 	}

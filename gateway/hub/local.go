@@ -1,6 +1,10 @@
 package hub
 
-import "sluice/loop"
+import (
+	"slices"
+
+	"sluice/loop"
+)
 
 // Local is one reactor's half of the channel table. It belongs to that reactor.
 type Local struct {
@@ -110,6 +114,9 @@ func (l *Local) Fan() (more bool) {
 // members that take them in the form f.
 func (l *Local) fan(run []*publication, f form, size int, members []place) {
 	chunk := join(run, f, size)
+	if run[0].excludes { // it is a run of one
+		members = slices.DeleteFunc(slices.Clone(members), func(p place) bool { return p.conn.ID() == run[0].exclude })
+	}
 	switch run[0].channel.rules.Policy {
 	case Disconnect:
 		for _, p := range members {
@@ -161,10 +168,11 @@ const (
 )
 
 // run is how many messages at the front are for one channel and fit into a
-// chunk, at least one, and the bytes of their frames.
+// chunk, at least one, and the bytes of their frames. One that a member is not to
+// get is alone.
 func run(queue []*publication) (n, size int) {
 	channel := queue[0].channel
-	for n < len(queue) && queue[n].channel == channel && (n == 0 || size+len(queue[n].frame) <= chunkSize) {
+	for n < len(queue) && queue[n].channel == channel && (n == 0 || !queue[n].excludes && !queue[0].excludes) && (n == 0 || size+len(queue[n].frame) <= chunkSize) {
 		size += len(queue[n].frame)
 		n++
 	}

@@ -1,0 +1,188 @@
+-- The durable channels of Sluice, as a library of Redis Functions (FUNCTION LOAD), and, where there are none, as a
+-- script (EVALSHA) whose first argument is the name of the function.
+--
+-- A channel is given by its name in Redis, prefix included, as the one key: sluice:orders. What belongs to it lies
+-- in the same slot of a Cluster:
+--
+--   {sluice:orders}.log       stream; an entry's id is its position, "<position>-0"; fields: p the position of the
+--                             entry before it, d the payload, x the connection that is not to get it
+--   {sluice:orders}.meta      hash: last, the position of the newest entry ever; epoch, the position at which it began
+--   {sluice:orders}.id.<id>   string: the position of the message that was published with this idempotency key
+--
+-- A position is one integer below 2^53, Redis' clock in microseconds since 2026 or one more than the last, whichever
+-- is more. So it is never handed out again, whatever Redis has forgotten, and it identifies what was published.
+local VERSION = 1            -- one more with each change: a node replaces an older library, never a newer one
+local BEGAN = 1767225600 -- 2026-01-01 in Unix seconds
+
+local MAX_SIZE = 100000      -- entries
+local MAX_TTL = 366 * 86400  -- seconds
+local MAX_ID = 128           -- bytes of an idempotency key
+local ID_TTL = 300           -- seconds that an idempotency key is remembered, at least
+local META_TTL = 31 * 86400  -- seconds that a channel's last position outlives its log
+
+local register = redis.register_function
+local registered = {} -- for the script
+if not register then
+  register = function(name, f) registered[name] = f end
+end
+
+local clustered = nil -- not known yet
+
+-- broadcast publishes to those who listen now. In a Cluster a node listens to the slot's owner.
+local function broadcast(channel, message)
+  if clustered == nil then
+    local info = redis.pcall('CLUSTER', 'INFO')
+    clustered = not (type(info) == 'table' and info.err)
+  end
+  return redis.call(clustered and 'SPUBLISH' or 'PUBLISH', channel, message)
+end
+
+-- text writes an integer without exponent.
+local function text(number) return string.format('%.0f', number) end
+
+-- integer reads one from least to most.
+local function integer(value, least, most)
+  local n = string.match(value, '^%d+$') and tonumber(value)
+  return n and n >= least and n <= most and n or nil
+end
+
+-- now is a position of this moment.
+local function now()
+  local time = redis.call('TIME')
+  return (tonumber(time[1]) - BEGAN) * 1000000 + tonumber(time[2])
+end
+
+-- state returns the position of the newest message of a channel and the channel's epoch. A channel that has none, or
+-- whose hash was lost, begins at a position of its own, which nobody else has ever been at: where nothing is known
+-- nothing can be proven, not even that nothing was published.
+local function state(channel, log, meta)
+  local was = redis.call('HMGET', meta, 'last', 'epoch')
+  if was[1] and was[2] then return tonumber(was[1]), was[2] end
+  local last = now()
+  local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', '1')[1]
+  if newest then last = math.max(last, tonumber(string.match(newest[1], '^%d+')) + 1) end
+  redis.call('HSET', meta, 'last', text(last), 'epoch', text(last))
+  redis.call('EXPIRE', meta, text(META_TTL))
+  return last, text(last)
+end
+
+local function failure(reason) return redis.error_reply('ERR sluice: ' .. reason) end
+
+-- options reads pairs of names and values, each checked by its entry in known. It returns them, or nil and why not.
+local function options(args, first, known)
+  local found = {}
+  for i = first, #args, 2 do
+    local name, value = string.lower(args[i]), args[i + 1]
+    if not known[name] then return nil, 'unknown option ' .. string.sub(args[i], 1, 40) end
+    if value == nil then return nil, 'option ' .. name .. ' has no value' end
+    local checked, reason = known[name](value)
+    if checked == nil then return nil, 'option ' .. name .. ' ' .. reason end
+    found[name] = checked
+  end
+  return found
+end
+
+local function between(least, most)
+  return function(value)
+    return integer(value, least, most), 'must be a number from ' .. text(least) .. ' to ' .. text(most)
+  end
+end
+
+local function word(most)
+  return function(value)
+    if #value >= 1 and #value <= most and not string.find(value, '[%s%c]') then return value end
+    return nil, 'must be 1 to ' .. most .. ' bytes without spaces'
+  end
+end
+
+local PUBLISH_OPTIONS = {
+  size = between(1, MAX_SIZE), ttl = between(1, MAX_TTL), id = word(MAX_ID), exclude = word(MAX_ID),
+}
+
+-- sluice_publish <channel> <payload> [size entries] [ttl seconds] [id key] [exclude connection] -> {position, epoch}
+--
+-- puts a message into the channel's log and publishes it, as one step. size and ttl say how much of the log is kept,
+-- 1000 entries and a day where they are left out; the ttl begins anew with each message. With an id that was seen
+-- lately nothing happens, and the position of that message is returned.
+local function publish(keys, args)
+  local channel, payload = keys[1], args[1]
+  if #keys ~= 1 or payload == nil then return failure('write FCALL sluice_publish 1 <channel> <payload> [option value ...]') end
+  if string.find(channel, '[{}]') then return failure('a channel has no braces') end
+  local o, reason = options(args, 2, PUBLISH_OPTIONS)
+  if not o then return failure(reason) end
+  local size, ttl = o.size or 1000, o.ttl or 86400
+  local log, meta = '{' .. channel .. '}.log', '{' .. channel .. '}.meta'
+  local last, epoch = state(channel, log, meta)
+
+  local memory = o.id and '{' .. channel .. '}.id.' .. o.id
+  if memory then
+    local seen = redis.call('GET', memory)
+    if seen then return { tonumber(seen), epoch } end
+  end
+
+  local position = math.max(now(), last + 1)
+  local entry = { log, 'MAXLEN', text(size), text(position) .. '-0', 'p', text(last), 'd', payload }
+  if o.exclude then entry[#entry + 1] = 'x'; entry[#entry + 1] = o.exclude end
+  redis.call('XADD', unpack(entry))
+  redis.call('EXPIRE', log, text(ttl))
+  redis.call('HSET', meta, 'last', text(position), 'epoch', epoch)
+  redis.call('EXPIRE', meta, text(ttl + META_TTL))
+  if memory then redis.call('SET', memory, text(position), 'EX', text(math.max(ID_TTL, math.min(ttl, 86400)))) end
+
+  -- The receiver tells a durable message from others by its first byte, which begins no text.
+  local head = '\1sluice ' .. text(position) .. ' ' .. text(last) .. ' ' .. epoch
+  if o.exclude then head = head .. ' ' .. o.exclude end
+  broadcast(channel, head .. '\n' .. payload)
+  return { position, epoch }
+end
+
+local HISTORY_OPTIONS = {
+  since = between(0, 9007199254740991), limit = between(0, MAX_SIZE),
+}
+
+-- sluice_history <channel> [since position] [limit entries] -> {last, epoch, proven, {{position, before, payload, excluded}, ...}}
+--
+-- reads the log, oldest first, what came after a position, or all of it; limit entries at most, 1000 where that is left
+-- out. last is the position to go on from. proven is 1 where the entries are everything that was published after since:
+-- the log holds the entry at since, or its first entry after names since as the one before, or nothing was published
+-- after; and all of them are returned. It is 0 where something may be missing, and always where since is left out.
+local function history(keys, args)
+  local channel = keys[1]
+  if #keys ~= 1 then return failure('write FCALL sluice_history 1 <channel> [option value ...]') end
+  local o, reason = options(args, 1, HISTORY_OPTIONS)
+  if not o then return failure(reason) end
+  local since, limit = o.since or 0, o.limit or 1000
+  local log, meta = '{' .. channel .. '}.log', '{' .. channel .. '}.meta'
+  local last, epoch = state(channel, log, meta)
+  local rows = redis.call('XRANGE', log, text(since) .. '-0', '+', 'COUNT', text(limit + 2))
+  local entries, here = {}, false
+  for _, row in ipairs(rows) do
+    local entry = { tonumber(string.match(row[1], '^%d+')), 0, '', '' }
+    for i = 1, #row[2], 2 do
+      local name, value = row[2][i], row[2][i + 1]
+      if name == 'p' then entry[2] = tonumber(value) elseif name == 'd' then entry[3] = value elseif name == 'x' then entry[4] = value end
+    end
+    if entry[1] == since then here = true else entries[#entries + 1] = entry end
+  end
+  local cut = #entries > limit
+  while #entries > limit do entries[#entries] = nil end
+  local chained = here or (#entries > 0 and entries[1][2] == since) or (#entries == 0 and not cut and last == since)
+  local proven = chained and not cut
+  for i = 2, #entries do proven = proven and entries[i][2] == entries[i - 1][1] end
+  local newest = #entries > 0 and entries[#entries][1] or since
+  if not cut and newest ~= last then proven = false end -- the log has lost its end, or the hash was
+  return { last, epoch, proven and 1 or 0, entries }
+end
+
+-- sluice_version -> the library's version
+local function version() return VERSION end
+
+register('sluice_version', version)
+register('sluice_publish', publish)
+register('sluice_history', history)
+
+if not redis.register_function then
+  local name = table.remove(ARGV, 1)
+  if not registered[name] then return failure('no function ' .. tostring(name)) end
+  return registered[name](KEYS, ARGV)
+end
