@@ -42,13 +42,16 @@ func TestMain(m *testing.M) {
 // long it took is not, because it depends on what else the machine does.
 func TestFaults(t *testing.T) {
 	for _, test := range []struct{ topology, faults string }{
-		{"standalone", "freeze,sleep,blackhole,blackhole-up,delay,node-kill,node-stop"},
+		{"sentinel", "failover,failover-kill,client-kill"},
+		{"cluster", "failover,failover-kill,client-kill,migrate,overrun"},
+		{"shards", "kill,freeze,client-kill,blackhole,cut,node-kill,overrun-stall"},
+		{"standalone", "kill,freeze,client-kill,sleep,blackhole,blackhole-up,corrupt,delay,cut,node-kill,node-stop,overrun"},
 	} {
 		t.Run(test.topology, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			rep, err := run(t.Context(), options{Program: program, Topology: test.topology, Faults: strings.Split(test.faults, ","),
-				Nodes: 2, Channels: 12, Rate: 20, For: time.Minute, Rounds: 1, Quiet: 200 * time.Millisecond, Longest: time.Second, Seed: 1, Out: &out})
+				Nodes: 2, Channels: 12, Rate: 20, For: time.Minute, Rounds: 1, Quiet: 100 * time.Millisecond, Longest: 700 * time.Millisecond, Seed: 1, Out: &out})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, &out)
 			}

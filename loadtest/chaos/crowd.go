@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -45,11 +47,10 @@ func (c *crowd) stay(ctx context.Context, n *node, channels []string) {
 			continue
 		}
 		c.connected.Add(1)
-		// The end of the run puts a deadline to what is still to come.
-		stop := context.AfterFunc(c.rig.over, func() { _ = k.SetReadDeadline(time.Now().Add(drainTime)) }) // it fails only on a closed one
+		stop := context.AfterFunc(c.rig.over, func() { _ = k.SetReadDeadline(time.Now()) }) // it fails only on a closed one
 		interrupted := context.AfterFunc(ctx, func() { k.Close() })
 		finals := c.finals(channels)
-		err := k.read(func(payload []byte, at int64) bool {
+		take := func(payload []byte, at int64) bool {
 			r, ok := c.note(k, payload, at)
 			if ok {
 				if f := finals[r.stream]; f != nil {
@@ -57,7 +58,13 @@ func (c *crowd) stay(ctx context.Context, n *node, channels []string) {
 				}
 			}
 			return c.rig.over.Err() != nil && allSeen(finals)
-		})
+		}
+		err := k.read(take)
+		// What is under way at the end of the run may still come.
+		for end := time.Now().Add(drainTime); errors.Is(err, os.ErrDeadlineExceeded) && !allSeen(finals) && time.Now().Before(end); {
+			_ = k.SetReadDeadline(time.Now().Add(20 * time.Millisecond)) // as above
+			err = k.read(take)
+		}
 		stop()
 		interrupted()
 		c.connected.Add(-1)

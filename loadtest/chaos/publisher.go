@@ -49,8 +49,7 @@ func (s *stream) last() int {
 	return s.final
 }
 
-// run publishes at a steady rate until quit is closed, and then one message more
-// that Redis says yes to, if it can be had before ctx ends.
+// run publishes at a steady rate until quit is closed, and then the last message.
 func (s *stream) run(ctx context.Context, quit <-chan struct{}, every time.Duration, to router) {
 	p := &publisher{router: to, channel: prefix + s.channel}
 	defer p.close()
@@ -61,21 +60,24 @@ func (s *stream) run(ctx context.Context, quit <-chan struct{}, every time.Durat
 		case <-tick.C:
 			_, _ = s.publish(ctx, p) // not acked: the history says so
 		case <-quit:
-			for ctx.Err() == nil {
-				number, err := s.publish(ctx, p)
-				if err == nil {
-					s.mu.Lock()
-					s.final = number
-					s.mu.Unlock()
-					return
-				}
-				select {
-				case <-tick.C:
-				case <-ctx.Done():
-				}
-			}
+			s.end(ctx, p)
 			return
 		}
+	}
+}
+
+// end publishes one message more that Redis says yes to, if it can be had before
+// ctx ends: subscribers that have got it have had their chance of all the others.
+func (s *stream) end(ctx context.Context, p *publisher) {
+	for ctx.Err() == nil {
+		number, err := s.publish(ctx, p)
+		if err == nil {
+			s.mu.Lock()
+			s.final = number
+			s.mu.Unlock()
+			return
+		}
+		hold(ctx, 50*time.Millisecond)
 	}
 }
 

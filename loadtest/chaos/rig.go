@@ -100,7 +100,9 @@ func run(ctx context.Context, o options) (rep *report, err error) {
 	close(quit)
 	time.AfterFunc(drainTime, giveUp)
 	publishers.Wait()
-	r.endBig()
+	last := &publisher{router: r.backend.router, channel: prefix + bigChannel}
+	r.big.end(final, last)
+	last.close()
 	publishing()
 	all.Wait()
 	for _, n := range r.nodes {
@@ -133,17 +135,6 @@ func (r *rig) layOut() {
 	r.crowd = &crowd{rig: r, fresh: make([][]atomic.Int64, r.o.Nodes)}
 	for i := range r.crowd.fresh {
 		r.crowd.fresh[i] = make([]atomic.Int64, len(r.streams))
-	}
-}
-
-// endBig makes what was published last the last message.
-func (r *rig) endBig() {
-	r.big.mu.Lock()
-	defer r.big.mu.Unlock()
-	for i := len(r.big.messages) - 1; i >= 0 && r.big.final < 0; i-- {
-		if r.big.messages[i].Acked != 0 {
-			r.big.final = i
-		}
 	}
 }
 
