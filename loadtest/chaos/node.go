@@ -330,7 +330,7 @@ func (w *watch) told() []history.Window {
 	defer w.mu.Unlock()
 	var list []history.Window
 	for _, g := range w.windows {
-		h := history.Window{Node: w.life.key, Channel: g.Channel}
+		h := history.Window{Node: w.life.key, Channel: g.Channel, Link: g.Link}
 		if g.From.Year() >= 1970 { // no beginning: since ever
 			h.From = g.From.UnixNano()
 		}

@@ -101,6 +101,8 @@ type router interface {
 	moved(channel, addr string)
 	// check makes sure that a fresh connection leads to the right one.
 	check(c *wire) error
+	// term grows when publishers look again where they have to send.
+	term() int64
 	command() string // PUBLISH or SPUBLISH
 	patience() time.Duration
 }
@@ -110,13 +112,16 @@ type publisher struct {
 	router
 	channel   string
 	wire      *wire // nil: none
+	since     int64 // the router's term when it was opened
 	receivers int64 // of the last message, as Redis counts
 }
 
 func (p *publisher) connect(ctx context.Context) error {
-	if p.wire != nil {
+	term := p.term()
+	if p.wire != nil && p.since == term {
 		return nil
 	}
+	p.close()
 	addr, err := p.route(ctx, p.channel)
 	if err != nil {
 		return err
@@ -124,7 +129,7 @@ func (p *publisher) connect(ctx context.Context) error {
 	w, err := dialWire(ctx, addr, p.patience())
 	if err == nil {
 		if err = p.check(w); err == nil {
-			p.wire = w
+			p.wire, p.since = w, term
 			return nil
 		}
 		w.Close()

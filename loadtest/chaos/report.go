@@ -27,7 +27,8 @@ type report struct {
 	Oddness  []string       `json:"oddness"`
 	Broken   []string       `json:"broken"` // what never got well again
 	Windows  int            `json:"windows"`
-	Doubted  float64        `json:"doubted_percent"` // of the nodes' time that lies in windows for all channels
+	Doubted  float64        `json:"doubted_percent"`      // of the nodes' time that lies in windows for all channels
+	Idly     float64        `json:"doubted_idly_percent"` // of their time without a fault
 	// Gaps are the windows as the nodes told them, by life.
 	Gaps     map[string][]gapRecord `json:"gaps"`
 	NoGaps   bool                   `json:"no_gap_reports"` // no node has /api/gaps
@@ -78,15 +79,17 @@ func (r *rig) judge() *report {
 		o.Counts = v.ByFault[i]
 		rep.Events = append(rep.Events, o)
 	}
-	rep.Doubted = r.doubted(h)
+	rep.Doubted, rep.Idly = r.doubted(h)
 	rep.verdicts()
 	return rep
 }
 
 // doubted is how much of the nodes' time their windows take: a node that doubts
-// everything always has told every loss, and is of no use.
-func (r *rig) doubted(h *history.History) float64 {
-	var lived, doubted int64
+// everything always has told every loss, and is of no use. idly is how much of the
+// time in which no fault was being made. A window reaches back to when the node
+// last knew that all was well; what of it lies before its first fault is not idle.
+func (r *rig) doubted(h *history.History) (all, idly float64) {
+	var lived, quiet, doubted, idle int64
 	for _, n := range r.nodes {
 		for _, l := range n.lives() {
 			end := l.died
@@ -94,24 +97,54 @@ func (r *rig) doubted(h *history.History) float64 {
 				end = now()
 			}
 			lived += end - l.born
-			var spans []span
+			quiet += outside(span{l.born, end}, h.Faults)
+			var windows, late []span
 			for _, w := range h.Windows {
-				if w.Node == l.key && w.Channel == "" {
-					if w.To == 0 {
-						w.To = end
-					}
-					spans = append(spans, span{w.From, min(w.To, end)})
+				if w.Node != l.key || w.Channel != "" {
+					continue
 				}
+				if w.To == 0 {
+					w.To = end
+				}
+				s := span{max(w.From, l.born), min(w.To, end)}
+				windows = append(windows, s)
+				if i := slices.IndexFunc(h.Faults, func(f history.Fault) bool { return f.Begin <= s.to && f.End >= s.from }); i >= 0 {
+					s.from = max(s.from, h.Faults[i].Begin)
+				}
+				late = append(late, s)
 			}
-			slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
-			at := l.born
-			for _, s := range spans {
-				doubted += max(0, s.to-max(at, s.from))
-				at = max(at, s.to)
+			for _, s := range union(windows) {
+				doubted += s.to - s.from
+			}
+			for _, s := range union(late) {
+				idle += outside(s, h.Faults)
 			}
 		}
 	}
-	return float64(doubted*1000/max(1, lived)) / 10
+	return float64(doubted*1000/max(1, lived)) / 10, float64(idle*1000/max(1, quiet)) / 10
+}
+
+// union is the same time in spans that do not meet, in order.
+func union(spans []span) (list []span) {
+	slices.SortFunc(spans, func(a, b span) int { return cmp.Compare(a.from, b.from) })
+	for _, s := range spans {
+		if last := len(list) - 1; last >= 0 && s.from <= list[last].to {
+			list[last].to = max(list[last].to, s.to)
+		} else if s.from < s.to {
+			list = append(list, s)
+		}
+	}
+	return list
+}
+
+// outside is how much of a span lies in none of the faults, of which there is one
+// at a time.
+func outside(s span, faults []history.Fault) int64 {
+	left := s.to - s.from
+	for _, f := range faults {
+		left -= max(0, min(s.to, f.End)-max(s.from, f.Begin))
+	}
+	return left
 }
 
 // testimony is what a life's readiness is held against.
@@ -272,9 +305,9 @@ func (rep *report) verdicts() {
 	t := rep.Total
 	rep.add(false, t.OK > 0 && len(rep.Broken) == 0, "all is well again after every fault", "%d faults, %d deliveries", len(rep.Events), t.OK)
 	rep.add(false, t.LostQuietly == 0, "nothing lost while no fault is active", "%d", t.LostQuietly)
-	rep.add(false, t.Duplicate == 0, "no duplicates", "%d", t.Duplicate)
+	rep.add(false, t.Duplicate == 0, "no duplicates", "%d; %d that came through two servers of a Cluster while their channel moved", t.Duplicate, t.Echoed)
 	rep.add(false, t.OutOfOrder == 0, "in order per channel and publisher", "%d", t.OutOfOrder)
-	rep.add(false, t.LostSilently == 0, "every loss inside a window that the node reported", "%d lost and told, %d lost silently, %d windows over %.1f %% of the nodes' time", t.LostTold, t.LostSilently, rep.Windows, rep.Doubted)
+	rep.add(false, t.LostSilently == 0, "every loss inside a window that the node reported", "%d lost and told, %d lost silently, %d windows over %.1f %% of the nodes' time, %.1f %% of that without a fault", t.LostTold, t.LostSilently, rep.Windows, rep.Doubted, rep.Idly)
 	rep.add(false, rep.altered() == 0, "no message altered but by a corrupting network", "%d", t.Altered)
 	rep.add(false, len(rep.Dropped) == 0, "no client dropped by a node that lives", "%d", len(rep.Dropped))
 	var resumes, notices []float64

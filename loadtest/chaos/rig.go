@@ -48,7 +48,8 @@ type rig struct {
 	big      *stream // what overruns buffers
 	crowd    *crowd
 	events   []*event
-	faults   []string // what went wrong with the run itself, or never got well again
+	carriers map[string][]history.Carrier // by channel, in order
+	faults   []string                     // what went wrong with the run itself, or never got well again
 
 	began time.Time
 	over  context.Context // ends when all has been published
@@ -63,7 +64,7 @@ func run(ctx context.Context, o options) (rep *report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &rig{o: o, began: time.Now()}
+	r := &rig{o: o, began: time.Now(), carriers: map[string][]history.Carrier{}}
 	var publishing context.CancelFunc
 	r.over, publishing = context.WithCancel(context.Background())
 	defer publishing()
@@ -164,6 +165,9 @@ func (r *rig) faultAfterFault(ctx context.Context, chosen []fault) error {
 	if err := r.settle(ctx, now()); err != nil {
 		return fmt.Errorf("before the first fault: %w", err)
 	}
+	if err := r.noteCarriers(0, 0); err != nil {
+		return err
+	}
 	end := time.Now().Add(r.o.For)
 	fmt.Fprintf(r.o.Out, "%5.1fs  all %d nodes deliver on %d channels, %d clients\n", r.seconds(), len(r.nodes), len(r.channels), r.crowd.connected.Load())
 	for round := 0; r.o.Rounds == 0 || round < r.o.Rounds; round++ {
@@ -207,11 +211,33 @@ func (r *rig) one(ctx context.Context, f fault, random *rand.Rand) {
 		}
 	}
 	e.End = now()
+	if err == nil {
+		err = r.noteCarriers(e.Begin, e.End)
+	}
 	r.events = append(r.events, e)
 	if err != nil {
 		r.faults = append(r.faults, fmt.Sprintf("%s (%s): %v", f.name, e.Detail, err))
 	}
 	fmt.Fprintf(r.o.Out, "%5.1fs  %-15s %-70s well after %5.2fs; %d delivered\n", r.seconds(), f.name, cut(e.Detail, 70), time.Duration(e.End-e.Healed).Seconds(), r.crowd.delivered.Load())
+}
+
+// noteCarriers writes down which server carries each channel now. Where another one
+// did before, it was both of them from begin to end.
+func (r *rig) noteCarriers(begin, end int64) error {
+	for _, channel := range r.channels {
+		s, err := r.backend.carrier(channel)
+		if err != nil {
+			return fmt.Errorf("who carries %s: %w", channel, err)
+		}
+		list := r.carriers[channel]
+		if last := len(list) - 1; last < 0 || list[last].Link != s.Addr {
+			if last >= 0 {
+				list[last].To = end
+			}
+			r.carriers[channel] = append(list, history.Carrier{Channel: channel, Link: s.Addr, From: begin})
+		}
+	}
+	return nil
 }
 
 func cut(s string, n int) string { return s[:min(n, len(s))] }
@@ -266,7 +292,7 @@ func (r *rig) unsettled(after int64) error {
 
 // history is what was written down.
 func (r *rig) history() *history.History {
-	h := &history.History{}
+	h := &history.History{Echoes: r.backend.cluster != nil}
 	for _, s := range r.streams {
 		h.Streams = append(h.Streams, history.Stream{Channel: s.channel, Messages: s.messages})
 	}
@@ -275,6 +301,12 @@ func (r *rig) history() *history.History {
 		for _, l := range n.lives() {
 			h.Windows = append(h.Windows, l.watch.told()...)
 		}
+	}
+	for i := range h.Windows {
+		h.Windows[i].Link = r.backend.behind(h.Windows[i].Link)
+	}
+	for _, channel := range r.channels {
+		h.Carriers = append(h.Carriers, r.carriers[channel]...)
 	}
 	for _, e := range r.events {
 		h.Faults = append(h.Faults, history.Fault{Begin: e.Begin, Healed: e.Healed, End: e.End, Spoils: e.spoils})

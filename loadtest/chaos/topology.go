@@ -8,6 +8,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/pubsub/redisproc"
@@ -117,13 +118,31 @@ func (b *backend) carrier(channel string) (*redisproc.Server, error) {
 	return b.servers[shard(channel, len(b.servers))], nil
 }
 
+// behind is the address of the server that a node's link leads to, as the node
+// names it: by address and number, and perhaps by its proxy's address.
+func (b *backend) behind(link string) string {
+	addr, _, _ := strings.Cut(link, "#")
+	for _, proxies := range b.proxies {
+		for i, p := range proxies {
+			if p.Addr == addr {
+				return b.servers[i].Addr
+			}
+		}
+	}
+	return addr
+}
+
 // whole waits until Redis is as complete as at the start.
 func (b *backend) whole() error {
 	switch {
 	case b.sentinel != nil:
 		return b.sentinel.AwaitOK()
 	case b.cluster != nil:
-		return b.cluster.AwaitOK()
+		err := b.cluster.AwaitOK()
+		if c, ok := b.router.(*clustered); ok {
+			c.renew()
+		}
+		return err
 	}
 	return nil
 }
@@ -171,6 +190,7 @@ func (f *fixed) route(_ context.Context, channel string) (string, error) {
 }
 func (f *fixed) moved(string, string)    {}
 func (f *fixed) check(*wire) error       { return nil }
+func (f *fixed) term() int64             { return 0 }
 func (f *fixed) command() string         { return "PUBLISH" }
 func (f *fixed) patience() time.Duration { return 15 * time.Second } // nobody else would take over
 
@@ -201,12 +221,14 @@ func (w *watched) check(c *wire) error {
 	}
 	return err
 }
+func (w *watched) term() int64             { return 0 }
 func (w *watched) command() string         { return "PUBLISH" }
 func (w *watched) patience() time.Duration { return time.Second }
 
 // clustered routes to the owner of the channel's slot.
 type clustered struct {
 	cluster *redisproc.Cluster
+	terms   atomic.Int64
 
 	mu     sync.Mutex
 	owners map[string]string // guarded by mu; by channel
@@ -243,6 +265,17 @@ func (r *clustered) moved(channel, addr string) {
 	defer r.mu.Unlock()
 	r.owners[channel] = addr
 }
+
+// renew has publishers ask again, as client libraries do now and then: a master
+// that became a replica takes messages as before, and when the new master has died
+// it says yes to what nobody gets.
+func (r *clustered) renew() {
+	r.mu.Lock()
+	clear(r.owners)
+	r.mu.Unlock()
+	r.terms.Add(1)
+}
 func (r *clustered) check(*wire) error       { return nil }
+func (r *clustered) term() int64             { return r.terms.Load() }
 func (r *clustered) command() string         { return "SPUBLISH" }
 func (r *clustered) patience() time.Duration { return time.Second }

@@ -12,6 +12,9 @@
 //
 // and each arrival that should not be into one more: duplicate, out of order,
 // altered.
+// In a Cluster, servers of a shard hand messages on to each other: one that was
+// published while its channel went from one server to another may come through
+// both. Such a one is no duplicate but echoed.
 //
 // # Who is entitled to what
 //
@@ -24,8 +27,8 @@
 // # When a loss is told
 //
 // A node's window covers a message if it meets the time from its sending to
-// Redis' answer, touching included, and names its channel or none. A loss is
-// quiet if no fault was being made then, nor within OnTheWay afterwards: what
+// Redis' answer, touching included, names its channel or none, and is about a link
+// that carried the channel at that time. A loss is quiet if no fault was being made then, nor within OnTheWay afterwards: what
 // Redis has said yes to may still be in a socket when the fault begins.
 //
 // It is pure: no clock, no I/O, no goroutine. Start at history.go, then Judge.

@@ -6,6 +6,10 @@ type History struct {
 	Subscriptions []Subscription
 	Windows       []Window
 	Faults        []Fault
+	Carriers      []Carrier
+	// Echoes: servers hand messages on to each other, so that one may come through
+	// both while its channel goes from one to another.
+	Echoes bool
 }
 
 // Stream is what one publisher sent to one channel; a message's number is its
@@ -44,8 +48,18 @@ type Arrival struct {
 type Window struct {
 	Node    string
 	Channel string // "": any
+	Link    string // what the messages would have come through; "": anything
 	From    int64
 	To      int64 // 0: it was still open at the end
+}
+
+// Carrier says that messages of a channel went through Link. A channel without any
+// may have gone through anything.
+type Carrier struct {
+	Channel string
+	Link    string
+	From    int64
+	To      int64 // 0: to the end
 }
 
 // Fault is a time in which something was being broken, until all was well again.

@@ -18,6 +18,7 @@ type Counts struct {
 	Spoiled      int64 `json:"spoiled"`
 	Unknown      int64 `json:"unknown"`
 	Duplicate    int64 `json:"duplicate"`
+	Echoed       int64 `json:"echoed"` // came twice where History.Echoes allows for it
 	OutOfOrder   int64 `json:"out_of_order"`
 	Altered      int64 `json:"altered"`
 	LostQuietly  int64 `json:"lost_quietly"` // of those lost, told or not: no fault was being made
@@ -31,6 +32,7 @@ func (c *Counts) Add(o Counts) {
 	c.Spoiled += o.Spoiled
 	c.Unknown += o.Unknown
 	c.Duplicate += o.Duplicate
+	c.Echoed += o.Echoed
 	c.OutOfOrder += o.OutOfOrder
 	c.Altered += o.Altered
 	c.LostQuietly += o.LostQuietly
@@ -54,15 +56,19 @@ func (v *Verdict) odd(format string, args ...any) {
 
 // judge is the state of one Judge.
 type judge struct {
-	h       *History
-	v       *Verdict
-	windows map[string][]Window // by node
-	streams map[string][]int32  // by channel
+	h        *History
+	v        *Verdict
+	windows  map[string][]Window  // by node
+	streams  map[string][]int32   // by channel
+	carriers map[string][]Carrier // by channel
 }
 
 // Judge classifies.
 func Judge(h *History) Verdict {
-	j := judge{h: h, v: &Verdict{ByFault: make([]Counts, len(h.Faults))}, windows: map[string][]Window{}, streams: map[string][]int32{}}
+	j := judge{h: h, v: &Verdict{ByFault: make([]Counts, len(h.Faults))}, windows: map[string][]Window{}, streams: map[string][]int32{}, carriers: map[string][]Carrier{}}
+	for _, c := range h.Carriers {
+		j.carriers[c.Channel] = append(j.carriers[c.Channel], c)
+	}
 	for _, w := range h.Windows {
 		j.windows[w.Node] = append(j.windows[w.Node], w)
 	}
@@ -102,6 +108,8 @@ func (j *judge) stream(s *Subscription, index int32, arrivals []Arrival) {
 		m := messages[a.Number]
 		var c Counts
 		switch {
+		case seen[a.Number] && j.h.Echoes && j.changing(s.Channel, m):
+			c.Echoed = 1
 		case seen[a.Number]:
 			c.Duplicate = 1
 			j.v.odd("connection %d on %s got message %d of %s twice", s.Conn, s.Node, a.Number, s.Channel)
@@ -155,8 +163,27 @@ func (j *judge) class(s *Subscription, number int32, m Message, seen bool) Count
 
 func (j *judge) told(s *Subscription, m Message) bool {
 	return slices.ContainsFunc(j.windows[s.Node], func(w Window) bool {
-		return (w.Channel == "" || w.Channel == s.Channel) && w.From <= m.Acked && (w.To == 0 || m.Sent <= w.To)
+		return (w.Channel == "" || w.Channel == s.Channel) && w.From <= m.Acked && (w.To == 0 || m.Sent <= w.To) && j.carried(s.Channel, w.Link, m)
 	})
+}
+
+// carried says whether a message may have gone through a link.
+func (j *judge) carried(channel, link string, m Message) bool {
+	carriers := j.carriers[channel]
+	return link == "" || len(carriers) == 0 || slices.ContainsFunc(carriers, func(c Carrier) bool {
+		return c.Link == link && c.From <= m.Acked && (c.To == 0 || m.Sent <= c.To)
+	})
+}
+
+// changing says whether a message's channel was on its way from one link to another.
+func (j *judge) changing(channel string, m Message) bool {
+	n := 0
+	for _, c := range j.carriers[channel] {
+		if c.From <= max(m.Acked, m.Sent) && (c.To == 0 || m.Sent <= c.To) {
+			n++
+		}
+	}
+	return n > 1
 }
 
 // fault is the index of the first fault that can have hit a message, -1 if none.

@@ -119,6 +119,55 @@ func TestClasses(t *testing.T) {
 	}
 }
 
+// Message 2 is lost; its channel goes from link a to link b between 1010 and 1030 ms.
+func TestWindowsCountForTheirOwnLink(t *testing.T) {
+	carriers := []Carrier{{"c", "a", 0, 1030 * ms}, {"c", "b", 1010 * ms, 0}, {"d", "x", 0, 0}}
+	for _, test := range []struct {
+		name     string
+		link     string
+		carriers []Carrier
+		told     bool
+	}{
+		{"a window of every link", "", carriers, true},
+		{"the link that carried it before", "a", carriers, true},
+		{"the link that carried it after", "b", carriers, true},
+		{"another channel's link", "x", carriers, false},
+		{"the link is not the carrier yet", "b", []Carrier{{"c", "a", 0, 1030 * ms}, {"c", "b", 1023 * ms, 0}}, false},
+		{"the link is the carrier no more", "a", []Carrier{{"c", "a", 0, 1019 * ms}, {"c", "b", 1010 * ms, 0}}, false},
+		{"nobody knows the carrier", "x", []Carrier{{"d", "a", 0, 0}}, true},
+	} {
+		h := &History{Streams: []Stream{{Channel: "c", Messages: numbered(4)}}, Subscriptions: []Subscription{stayer(got(0, 1, 3))},
+			Windows: []Window{{Node: "n1", Link: test.link, From: 1}}, Faults: during, Carriers: test.carriers}
+		want := Counts{OK: 3, LostSilently: 1}
+		if test.told {
+			want = Counts{OK: 3, LostTold: 1}
+		}
+		if got := Judge(h).Total; got != want {
+			t.Errorf("%s: got %+v, want %+v", test.name, got, want)
+		}
+	}
+}
+
+func TestEchoes(t *testing.T) {
+	carriers := []Carrier{{"c", "a", 0, 1015 * ms}, {"c", "b", 1010 * ms, 0}}
+	for _, test := range []struct {
+		name   string
+		twice  int32
+		echoes bool
+		want   Counts
+	}{
+		{"while the channel moves", 1, true, Counts{OK: 3, Echoed: 1}},
+		{"while it moves between servers that do not know each other", 1, false, Counts{OK: 3, Duplicate: 1}},
+		{"after it has moved", 2, true, Counts{OK: 3, Duplicate: 1}},
+	} {
+		h := &History{Streams: []Stream{{Channel: "c", Messages: numbered(3)}}, Subscriptions: []Subscription{stayer(got(0, 1, 2, test.twice))},
+			Carriers: carriers, Echoes: test.echoes}
+		if got := Judge(h).Total; got != test.want {
+			t.Errorf("%s: got %+v, want %+v", test.name, got, test.want)
+		}
+	}
+}
+
 // A client that comes back is another subscription: what it missed between is
 // nobody's loss, what it missed within one of the two is.
 func TestReconnects(t *testing.T) {
