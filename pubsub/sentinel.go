@@ -87,16 +87,26 @@ func (s *sentinels) believe(addr string, epoch uint64) {
 	}
 }
 
-// ask asks one sentinel who the master is.
+// ask asks one sentinel who the master is. One that has a replica promoted names it
+// to clients at once, with the new epoch; but SENTINEL MASTER has the old address
+// with that same epoch until the other replicas follow. So both are asked, in one
+// go: the address of the first is what goes with the epoch of the second.
 func (s *sentinels) ask(ctx context.Context, client *redis.Client) (addr string, epoch uint64, err error) {
+	pipe := client.Pipeline()
+	named := redis.NewStringSliceCmd(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.r.target.master)
 	fields := redis.NewMapStringStringCmd(ctx, "SENTINEL", "MASTER", s.r.target.master)
-	if err := client.Process(ctx, fields); err != nil {
+	_ = pipe.Process(ctx, named) // it is only put in the pipeline
+	_ = pipe.Process(ctx, fields)
+	_, _ = pipe.Exec(ctx) // the errors are the commands'
+	if err := fields.Err(); err != nil {
 		return "", 0, err
 	}
-	m := fields.Val()
-	epoch, err = strconv.ParseUint(m["config-epoch"], 10, 64)
-	if err != nil || m["ip"] == "" || m["port"] == "" {
+	if err := named.Err(); err != nil {
+		return "", 0, err
+	}
+	epoch, err = strconv.ParseUint(fields.Val()["config-epoch"], 10, 64)
+	if err != nil || len(named.Val()) != 2 {
 		return "", 0, fmt.Errorf("it does not say where the master %s is", s.r.target.master)
 	}
-	return net.JoinHostPort(m["ip"], m["port"]), epoch, nil
+	return net.JoinHostPort(named.Val()[0], named.Val()[1]), epoch, nil
 }
