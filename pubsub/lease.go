@@ -97,9 +97,7 @@ type LeaseStats struct {
 	LastError  string
 }
 
-// pipeliner is what Lease needs of a go-redis client: of one server, of a
-// master found by Sentinel, or of a Cluster. All commands are idempotent, so
-// it may repeat them.
+// pipeliner is what Lease needs of Redis. All commands are idempotent.
 type pipeliner interface {
 	Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error)
 }
@@ -176,8 +174,14 @@ type peer struct {
 	known bool      // its lease was seen: Joined was told
 }
 
-// NewLease returns a Lease. It does nothing before Run.
-func NewLease(client pipeliner, o LeaseOptions) *Lease {
+// NewLease returns a Lease whose keys are on the server that has them. It does
+// nothing before Run.
+func NewLease(keys Keys, o LeaseOptions) *Lease {
+	o = o.withDefaults()
+	return newLease(keyed{keys, registry(o.Prefix)}, o)
+}
+
+func newLease(client pipeliner, o LeaseOptions) *Lease {
 	o = o.withDefaults()
 	return &Lease{opts: o, client: client, now: time.Now, self: o.Self, lives: 1, peers: map[string]*peer{}}
 }
@@ -302,7 +306,9 @@ func (l *Lease) Stats() LeaseStats {
 	return s
 }
 
-func (l *Lease) registry() string { return l.opts.Prefix + "{nodes}" }
+func (l *Lease) registry() string { return registry(l.opts.Prefix) }
+
+func registry(prefix string) string { return prefix + "{nodes}" }
 
 func (l *Lease) key(what, life string) string { return l.registry() + "." + what + "." + life }
 

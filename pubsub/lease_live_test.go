@@ -27,19 +27,22 @@ type liveNode struct {
 	dead atomic.Bool // its commands go nowhere, as those of a killed process
 	stop func()
 
-	client redis.UniversalClient
+	client *redis.Client
 	mu     sync.Mutex
 	events []string // guarded by mu
 }
 
-func (n *liveNode) Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([]redis.Cmder, error) {
+// Client and Misplaced make it its own Keys.
+func (n *liveNode) Client(string) *redis.Client {
 	if n.dead.Load() {
-		return nil, errors.New("dead")
+		return nil
 	}
-	return n.client.Pipelined(ctx, fn)
+	return n.client
 }
 
-func runLease(t *testing.T, client redis.UniversalClient, life string) *liveNode {
+func (*liveNode) Misplaced() bool { return false }
+
+func runLease(t *testing.T, client *redis.Client, life string) *liveNode {
 	t.Helper()
 	n := &liveNode{client: client}
 	told := func(word string) func(pubsub.Peer) { return func(p pubsub.Peer) { n.add(word + " " + p.Life) } }
@@ -97,7 +100,7 @@ func renewals(t *testing.T, nodes ...*liveNode) {
 	}
 }
 
-func redisClient(t *testing.T, addr string) redis.UniversalClient {
+func redisClient(t *testing.T, addr string) *redis.Client {
 	t.Helper()
 	c := redis.NewClient(&redis.Options{Addr: addr, MaxRetries: -1, DialerRetries: 1, ContextTimeoutEnabled: true})
 	t.Cleanup(func() { c.Close() })
@@ -107,22 +110,20 @@ func redisClient(t *testing.T, addr string) redis.UniversalClient {
 func TestLeaseLives(t *testing.T) {
 	for _, c := range []struct {
 		name  string
-		start func(t *testing.T) redis.UniversalClient
+		start func(t *testing.T) *redis.Client
 	}{
-		{"Redis", func(t *testing.T) redis.UniversalClient { return redisClient(t, redistest.Start(t).Addr) }},
-		{"embedded", func(t *testing.T) redis.UniversalClient { return redisClient(t, startEmbedded(t).Addr()) }},
-		{"Cluster", func(t *testing.T) redis.UniversalClient {
+		{"Redis", func(t *testing.T) *redis.Client { return redisClient(t, redistest.Start(t).Addr) }},
+		{"embedded", func(t *testing.T) *redis.Client { return redisClient(t, startEmbedded(t).Addr()) }},
+		{"Cluster", func(t *testing.T) *redis.Client {
 			s := redistest.Start(t, "--cluster-enabled", "yes")
 			s.Do("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
 			pubsubtest.Eventually(t, "the cluster is up", func() bool {
 				info, ok := s.Do("CLUSTER", "SHARDS").([]any)
 				return ok && len(info) == 1 && s.Do("CLUSTER", "COUNTKEYSINSLOT", 1) == int64(0)
 			})
-			c := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{s.Addr}})
-			t.Cleanup(func() { c.Close() })
-			return c
+			return redisClient(t, s.Addr) // it has all slots
 		}},
-		{"a narrow ACL", func(t *testing.T) redis.UniversalClient {
+		{"a narrow ACL", func(t *testing.T) *redis.Client {
 			s := redistest.Start(t)
 			s.Do("ACL", "SETUSER", "node", "on", ">pw", "~sluice:{nodes}*", "+set", "+get", "+hset", "+hgetall", "+hdel", "+del", "+mget")
 			c := redis.NewClient(&redis.Options{Addr: s.Addr, Username: "node", Password: "pw", MaxRetries: -1, DisableIdentity: true})

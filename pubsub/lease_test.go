@@ -62,7 +62,7 @@ func newCrew(t *testing.T, lives ...string) *crew {
 func (c *crew) add(life string) *hand {
 	h := &hand{crew: c}
 	told := func(word string) func(Peer) { return func(p Peer) { h.events = append(h.events, word+" "+p.Life) } }
-	h.Lease = NewLease(h, LeaseOptions{Self: Peer{ID: "node-" + life, Life: life}, TTL: crewTTL, LeaseEvents: LeaseEvents{
+	h.Lease = newLease(h, LeaseOptions{Self: Peer{ID: "node-" + life, Life: life}, TTL: crewTTL, LeaseEvents: LeaseEvents{
 		Joined: told("joined"), Left: told("left"), Died: told("died"),
 		Lapsed:    func(was, now Peer) { h.events = append(h.events, "lapsed "+was.Life+" to "+now.Life) },
 		Forgotten: func() { h.events = append(h.events, "forgotten") },
