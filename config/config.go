@@ -54,6 +54,8 @@ type Config struct {
 // Node is this process among its equals.
 type Node struct {
 	ID string `yaml:"id" help:"Name of this node in Redis and in the log: 1 to 32 of A-Z a-z 0-9 _ -, unique among the nodes; empty means random at each start"`
+
+	LeaseTTL time.Duration `yaml:"lease_ttl" range:"1s..5m" help:"How long the other nodes wait for a sign of life before they take this node for dead, which they then notice within one and a half times that; the same on all nodes"`
 }
 
 // Connections bounds what the node takes on.
@@ -161,6 +163,7 @@ func Default() Config {
 		Prefix:      "sluice:",
 		Origins:     []string{},
 		Protocols:   []string{"*"},
+		Node:        Node{LeaseTTL: 5 * time.Second},
 		Connections: Connections{Channels: 128},
 		Proxy:       Proxy{Protocol: ProxyOff, From: []string{}, Trust: []string{}, Header: ForwardedFor},
 		Auth:        Auth{Leeway: 30 * time.Second, RequireExp: true, Keys: []Key{}, JWKS: []JWKS{}},

@@ -217,16 +217,18 @@ func (c *Config) RedactedRedis() string {
 }
 
 func redactedURL(text string) string {
-	u, query, err := readURL(text)
+	u, _, err := readURL(text)
 	if err != nil {
 		return "(not a URL, not shown)"
 	}
-	for name := range query {
-		if hidden(name) {
-			query.Set(name, redacted)
-			u.RawQuery = query.Encode()
+	parameters := strings.Split(u.RawQuery, "&") // as they stand, in their order
+	for i, p := range parameters {
+		name, _, _ := strings.Cut(p, "=")
+		if plain, err := url.QueryUnescape(name); err != nil || hidden(plain) {
+			parameters[i] = name + "=" + redacted
 		}
 	}
+	u.RawQuery = strings.Join(parameters, "&")
 	return u.Redacted()
 }
 

@@ -175,13 +175,14 @@ func TestRedactedRedis(t *testing.T) {
 		{"redis://h:6379/0", "redis://h:6379/0"},
 		{"redis://user:secret@h", "redis://user:xxxxx@h"},
 		{"redis://:secret@h", "redis://:xxxxx@h"},
-		{"redis://h?password=secret&db=1", "redis://h?db=1&password=xxxxx"},
+		{"redis://h?password=secret&db=1", "redis://h?password=xxxxx&db=1"},
 		{"redis://u:sec#ret%@h", "(not a URL, not shown)"},
 		{"redis://sec#ret@h", "(not a URL, not shown)"},
 		{"sec:ret@h", "(not a URL, not shown)"},
 		{"redis://:sec,ret@a:1, rediss://u:secret@b/2", "redis://:xxxxx@a:1,rediss://u:xxxxx@b/2"},
 		{"redis://a,redis://:se%cret@b", "redis://a,(not a URL, not shown)"},
 		{"redis+sentinel://u:secret@h?master_name=m&sentinel_password=secret", "redis+sentinel://u:xxxxx@h?master_name=m&sentinel_password=xxxxx"},
+		{"redis+sentinel://h?sentinel%5Fpassword=secret&addr=i:1&master_name=m", "redis+sentinel://h?sentinel%5Fpassword=xxxxx&addr=i:1&master_name=m"},
 		{"rediss+cluster://:secret@h?addr=i:1", "rediss+cluster://:xxxxx@h?addr=i:1"},
 	}
 	for _, test := range tests {
