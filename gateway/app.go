@@ -34,6 +34,7 @@ type App struct {
 	embedded *pubsub.Embedded // nil where a Redis is configured
 	broker   *pubsub.Redis
 	inbox    *pubsub.Inbox
+	lease    *pubsub.Lease
 	hub      *hub.Hub
 	gaps     *gaps.Log
 	lossy    map[string]*hub.Gaps // by namespace
@@ -114,6 +115,9 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	if a.public, err = a.engine.Listen(ctx, a.config.Listen); err != nil {
 		return fmt.Errorf("the public port: %w; choose another with --listen", err)
 	}
+	a.lease = pubsub.NewLease(a.broker, leaseOptions(a.config, pubsub.Peer{
+		ID: id, Life: life, Reply: a.node.Reply, Address: a.Public().String(), Started: a.started.UnixMilli(),
+	}, a.log))
 	if a.config.Admin == "" {
 		return nil
 	}
@@ -172,10 +176,15 @@ func (a *App) Run(ctx context.Context) error {
 	}()
 	parts, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(nil)
-	var running, writing sync.WaitGroup
-	inboxCtx, stopInbox := context.WithCancel(parts)
+	var running, writing, leasing sync.WaitGroup
+	// Those two end in order even where another part has failed: the entries of the
+	// clients' departure are written, and then the others hear that this node has left.
+	inboxCtx, stopInbox := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInbox()
+	leaseCtx, stopLease := context.WithCancel(context.WithoutCancel(ctx))
+	defer stopLease()
 	writing.Go(func() { a.part(fail, "the inbox", a.inbox.Run(inboxCtx)) })
+	leasing.Go(func() { a.part(fail, "the lease", a.lease.Run(leaseCtx)) })
 
 	a.hub.Start()
 	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
@@ -200,6 +209,8 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Warn("entries of the inbox were lost, or may be, since this node started", zap.Int64("unknown", s.Unknown),
 			zap.Int64("lost", s.Abandoned+s.Unavailable+s.Refused))
 	}
+	stopLease()
+	leasing.Wait()
 	fail(nil)
 	running.Wait()
 	return cause

@@ -4,6 +4,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
@@ -75,6 +76,7 @@ type snapshot struct {
 	hub    hub.Stats
 	broker pubsub.Stats
 	inbox  pubsub.InboxStats
+	lease  pubsub.LeaseStats
 	app    *App
 }
 
@@ -177,6 +179,17 @@ func newMetrics(a *App) *metrics {
 	gauge("inbox_queue_entries", "Inbox entries that wait for Redis.", func(s *snapshot) float64 { return float64(s.inbox.QueueEntries) })
 	gauge("inbox_queue_bytes", "Bytes of those.", func(s *snapshot) float64 { return float64(s.inbox.QueueBytes) })
 	gauge("inbox_wait_seconds", "How long the oldest of them has waited.", func(s *snapshot) float64 { return s.inbox.OldestWait.Seconds() })
+
+	gauge("nodes", "Nodes that are alive as far as this one knows, itself included.", func(s *snapshot) float64 { return float64(s.lease.Peers) })
+	gauge("lease_age_seconds", "Time since this node last showed Redis that it lives; +Inf: it never has. Beyond node.lease_ttl the other nodes may take it for dead.",
+		func(s *snapshot) float64 { return age(s.lease.Age) })
+	counter("node_deaths_total", "Other nodes that died: they ended without leaving, or could not reach Redis for node.lease_ttl though others could.",
+		func(s *snapshot) float64 { return float64(s.lease.Deaths) })
+	counter("lease_lapses_total", "How often the other nodes took this one for dead though it lives. It was cut off from Redis, or starved; if neither, raise node.lease_ttl on all nodes.",
+		func(s *snapshot) float64 { return float64(s.lease.Lapses) })
+	counter("lease_failures_total", "Attempts to renew this node's lease, or to look at those of others, that failed; the log says why.",
+		func(s *snapshot) float64 { return float64(s.lease.Failures) })
+
 	counter("log_lines_lost_total", "Log lines dropped because standard error did not take them fast enough.", func(s *snapshot) float64 {
 		if s.app.logLost == nil {
 			return 0
@@ -197,6 +210,14 @@ func truth(b bool) float64 {
 	return 0
 }
 
+// age is d in seconds, or infinite where it is negative: it never was.
+func age(d time.Duration) float64 {
+	if d < 0 {
+		return math.Inf(1)
+	}
+	return d.Seconds()
+}
+
 // Describe implements prometheus.Collector.
 func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	for _, g := range m.figures {
@@ -215,7 +236,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a := m.app
-	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), app: a}
+	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), app: a}
 	for _, g := range m.figures {
 		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
 	}
@@ -239,11 +260,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		}
 	}
 	for _, l := range s.broker.Lanes {
-		age := l.ProofAge.Seconds()
-		if l.ProofAge < 0 {
-			age = math.Inf(1)
-		}
-		ch <- prometheus.MustNewConstMetric(m.proof, prometheus.GaugeValue, age, l.Name)
+		ch <- prometheus.MustNewConstMetric(m.proof, prometheus.GaugeValue, age(l.ProofAge), l.Name)
 		ch <- prometheus.MustNewConstMetric(m.probe, prometheus.GaugeValue, l.ProbeTime.Seconds(), l.Name)
 		ch <- prometheus.MustNewConstMetric(m.lane, prometheus.CounterValue, float64(l.Messages), l.Name)
 	}

@@ -55,6 +55,10 @@ func (a *App) info() admin.Info {
 	if a.node.Policy.Echo {
 		endpoints = append(endpoints, admin.Endpoint{Path: "/echo", Dialect: "echo"})
 	}
+	var nodes []admin.Node
+	for _, p := range a.lease.Peers() {
+		nodes = append(nodes, admin.Node{ID: p.ID, Life: p.Life, Address: p.Address, Started: time.UnixMilli(p.Started), Age: p.Age.Seconds()})
+	}
 	redis := admin.Redis{URL: a.config.RedactedRedis(), OK: true, State: "delivering"}
 	if a.embedded != nil {
 		redis.URL = "embedded://" + a.embedded.Addr() // as bound: the port may have been left to the system
@@ -74,6 +78,7 @@ func (a *App) info() admin.Info {
 		Connections:   a.engine.Stats().Connections,
 		Subscriptions: h.Subscriptions,
 		Channels:      h.Channels,
+		Nodes:         nodes,
 	}
 }
 

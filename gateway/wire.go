@@ -128,6 +128,40 @@ func inboxOptions(c *config.Config, log *zap.Logger) pubsub.InboxOptions {
 	}
 }
 
+func leaseOptions(c *config.Config, self pubsub.Peer, log *zap.Logger) pubsub.LeaseOptions {
+	who := func(p pubsub.Peer) []zap.Field {
+		return []zap.Field{zap.String("peer", p.ID), zap.String("life", p.Life), zap.String("address", p.Address)}
+	}
+	return pubsub.LeaseOptions{
+		Prefix:  c.Prefix,
+		Self:    self,
+		TTL:     c.Node.LeaseTTL,
+		Timeout: min(c.Node.LeaseTTL*3/10, 2*time.Second), // a node that ends waits no longer for Redis
+		LeaseEvents: pubsub.LeaseEvents{
+			Joined: func(p pubsub.Peer) {
+				if p.ID == self.ID {
+					log.Warn("another node has this node's id, or this one was restarted", who(p)...)
+					return
+				}
+				log.Info("another node is there", who(p)...)
+			},
+			Left: func(p pubsub.Peer) { log.Info("another node has left", who(p)...) },
+			Died: func(p pubsub.Peer) { log.Warn("another node has died", who(p)...) },
+			Lapsed: func(was, now pubsub.Peer) {
+				log.Error("the other nodes have taken this one for dead, because its lease had run out: it goes on under another life",
+					zap.String("was", was.Life), zap.String("life", now.Life))
+			},
+			Forgotten: func() { log.Warn("Redis has lost its data: this node has registered again") },
+			Down: func(err error) {
+				log.Warn("this node's lease is not renewed: if that lasts, the other nodes take it for dead", zap.Error(err))
+			},
+			Up: func(after time.Duration) {
+				log.Info("this node's lease is renewed again", zap.Duration("after", after))
+			},
+		},
+	}
+}
+
 // minDeflate is the shortest payload that is deflated, 0 where none are.
 func minDeflate(c *config.Config) int {
 	if !c.Deflate.Enabled {

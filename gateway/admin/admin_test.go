@@ -273,7 +273,7 @@ func TestInfo(t *testing.T) {
 	if err := json.Unmarshal(w.Body.Bytes(), &got); err != nil {
 		t.Fatal(err)
 	}
-	if got.Ready || got.Reason != "draining" || got.Uptime < 3600 || got.Connections != 3 || got.Endpoints == nil {
+	if got.Ready || got.Reason != "draining" || got.Uptime < 3600 || got.Connections != 3 || got.Endpoints == nil || got.Nodes == nil {
 		t.Errorf("%+v", got)
 	}
 }
@@ -285,8 +285,14 @@ func TestRedacted(t *testing.T) {
 		"redis://:s3cret@cache":          "redis://:xxxxx@cache",
 		"redis+sentinel://s:26379?sentinel_master_name=m&sentinel_password=s3cret": "redis+sentinel://s:26379?sentinel_master_name=m&sentinel_password=xxxxx",
 		"embedded://127.0.0.1:6380": "embedded://127.0.0.1:6380",
-		"redis://a:s3cret@%zz":      "(not shown: it is not a well-formed URL)",
-		"":                          "",
+		"redis+sentinel://u:s3cret@a:26379/0?master_name=m&addr=b:26379&addr=[::1]:1&sentinel%5Fpassword=s3cret&dial_timeout=2s": "redis+sentinel://u:xxxxx@a:26379/0?master_name=m&addr=b:26379&addr=[::1]:1&sentinel%5Fpassword=xxxxx&dial_timeout=2s",
+		"redis+cluster://:s3cret@a:7000?addr=b:7001&pubsub=classic":                                                              "redis+cluster://:xxxxx@a:7000?addr=b:7001&pubsub=classic",
+		"redis://u:s3cret@a:1/2,rediss://:s3c,ret@b redis://c\n, redis://d":                                                      "redis://u:xxxxx@a:1/2,rediss://:xxxxx@b,redis://c,redis://d",
+		"redis://a,redis://:s3\ncret@b":               "redis://a,(not shown: it is not a well-formed URL)",
+		"redis://a,redis://u:s3cret@%zz":              "redis://a,(not shown: it is not a well-formed URL)",
+		"redis+sentinel://a?master_name=m&%zz=s3cret": "redis+sentinel://a?master_name=m&%zz=xxxxx",
+		"redis://a:s3cret@%zz":                        "(not shown: it is not a well-formed URL)",
+		"":                                            "",
 	} {
 		if got := redacted(raw); got != want {
 			t.Errorf("redacted(%s) = %s, want %s", raw, got, want)

@@ -3,6 +3,7 @@ package admin
 import (
 	"net/http"
 	"net/url"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -28,6 +29,17 @@ type Info struct {
 	Connections   int64 `json:"connections"`
 	Subscriptions int64 `json:"subscriptions"`
 	Channels      int64 `json:"channels"`
+
+	Nodes []Node `json:"nodes"` // that are alive as far as this one knows, itself included
+}
+
+// Node is one of the nodes of the installation.
+type Node struct {
+	ID      string    `json:"id"`
+	Life    string    `json:"life"`    // one run of it
+	Address string    `json:"address"` // its public listener, as bound
+	Started time.Time `json:"started"`
+	Age     float64   `json:"age_seconds"` // since its last sign of life
 }
 
 // Endpoint is a path of the public listener that speaks WebSocket. The console
@@ -57,6 +69,9 @@ func (o Options) serveInfo(w http.ResponseWriter, _ *http.Request) {
 	if info.Endpoints == nil {
 		info.Endpoints = []Endpoint{} // [] in JSON, not null
 	}
+	if info.Nodes == nil {
+		info.Nodes = []Node{}
+	}
 	info.Ready = true
 	if err := o.ready(); err != nil {
 		info.Ready, info.Reason = false, err.Error()
@@ -64,28 +79,44 @@ func (o Options) serveInfo(w http.ResponseWriter, _ *http.Request) {
 	reply(w, http.StatusOK, info)
 }
 
-// redacted returns a Redis URL without its password, whether that stands before
-// the host or, as Sentinel's does, in a parameter. What cannot be parsed is not shown.
+// between matches what stands between two URLs of a list, and the scheme of the
+// second: a comma alone may be part of a password.
+var between = regexp.MustCompile(`[,\s]+([A-Za-z][A-Za-z0-9+.-]*://)`)
+
+// redacted returns a Redis URL, or a list of them, without passwords, whether they
+// stand before the host or, as Sentinel's does, in a parameter. What cannot be
+// parsed is not shown.
 func redacted(raw string) string {
+	var list []string
+	from := 0
+	for _, m := range between.FindAllStringSubmatchIndex(raw, -1) {
+		list = append(list, redactedURL(raw[from:m[0]]))
+		from = m[2]
+	}
+	return strings.Join(append(list, redactedURL(raw[from:])), ",")
+}
+
+func redactedURL(raw string) string {
 	u, err := url.Parse(raw)
 	if err != nil {
 		return "(not shown: it is not a well-formed URL)"
 	}
-	query := u.Query()
-	for key, values := range query {
-		if isSecret(key) {
-			for i := range values {
-				values[i] = "xxxxx"
-			}
+	parameters := strings.Split(u.RawQuery, "&") // as they stand, in their order
+	for i, p := range parameters {
+		if key, _, _ := strings.Cut(p, "="); isSecret(key) {
+			parameters[i] = key + "=xxxxx"
 		}
 	}
-	if u.RawQuery != "" {
-		u.RawQuery = query.Encode()
-	}
+	u.RawQuery = strings.Join(parameters, "&")
 	return u.Redacted()
 }
 
+// isSecret says whether a parameter may hold a secret. key is as it stands.
 func isSecret(key string) bool {
+	key, err := url.QueryUnescape(key)
+	if err != nil {
+		return true
+	}
 	key = strings.ToLower(key)
 	for _, part := range []string{"pass", "secret", "token", "auth"} {
 		if strings.Contains(key, part) {
