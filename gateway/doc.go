@@ -7,6 +7,7 @@
 //	               ├─ auth.Verifier    whose token is that; asked by sessions
 //	               ├─ pubsub.Redis     messages from Redis, into hub.Hub
 //	               ├─ pubsub.Inbox     what clients say, into a Redis stream
+//	               ├─ pubsub.Lease     which other nodes there are, and which have died
 //	               ├─ pubsub.Embedded  where no Redis is configured
 //	               ├─ gaps.Log         when messages may have been missed
 //	               └─ admin            metrics, health, console

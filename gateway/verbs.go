@@ -147,38 +147,6 @@ func (s stringer) String() string {
 	return s.Addr.String()
 }
 
-// greet prints what a newcomer can do next, in lines that can be pasted.
-func (a *App) greet(w io.Writer) {
-	port := a.Public().(*net.TCPAddr).Port
-	cli, publish := "redis-cli", "bin/sluice publish"
-	defaults := config.Default()
-	switch {
-	case a.embedded != nil:
-		if _, p, err := net.SplitHostPort(a.embedded.Addr()); err == nil {
-			cli += " -p " + p
-		}
-		if url := "embedded://" + a.embedded.Addr(); url != defaults.Redis {
-			publish += " --redis " + url
-		}
-	default:
-		cli += " -u " + a.config.RedactedRedis()
-		publish += " --redis " + a.config.RedactedRedis()
-	}
-	if a.config.Prefix != defaults.Prefix {
-		publish += " --prefix " + a.config.Prefix
-	}
-	var b strings.Builder
-	b.WriteByte('\n')
-	if a.admin != nil {
-		fmt.Fprintf(&b, "  Console          http://%s/\n", a.Admin())
-	}
-	fmt.Fprintf(&b, "  Clients connect  ws://localhost:%d/ws?channel=news\n", port)
-	fmt.Fprintf(&b, "  Services push    %s news '{\"hello\":\"browser\"}'\n", publish)
-	fmt.Fprintf(&b, "                   %s PUBLISH %snews '{\"hello\":\"browser\"}'\n", cli, a.config.Prefix)
-	fmt.Fprintf(&b, "  and hear         %s XREAD COUNT 10 STREAMS %s%s 0\n\n", cli, a.config.Prefix, a.config.Inbox.Stream)
-	_, _ = io.WriteString(w, b.String()) // where standard output is closed nobody reads it
-}
-
 // connect opens the broker that the configuration names, as a backend sees it.
 func (p *program) connect(events pubsub.Events) (*pubsub.Redis, error) {
 	c, err := p.config()
