@@ -34,7 +34,8 @@ func TestConsoleInChromium(t *testing.T) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/console.mjs")
 	cmd.WaitDelay = time.Second
-	cmd.Env = append(os.Environ(), "ADMIN_URL="+adminURL, "EXPECT_CLOSE=1012", "EXPECT_REASON=back in a minute", "ASK_BINARY=binary, please")
+	cmd.Env = append(os.Environ(), "ADMIN_URL="+adminURL, "EXPECT_CLOSE=1012", "EXPECT_REASON=back in a minute", "ASK_BINARY=binary, please",
+		"EXPECT_NODES=3", "EXPECT_GAPS=and 6 times before", "OUT_DIR="+os.Getenv("SCREENSHOTS"))
 	var complaints bytes.Buffer
 	cmd.Stderr = &complaints
 	out, err := cmd.StdoutPipe()
@@ -126,7 +127,7 @@ func (n *fakeNode) serveAdmin(t *testing.T) string {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, ln, New(Options{Info: n.info, Publish: n.publish, Inbox: n.latest, CheckChannel: shortName}), nil)
+		ended <- Serve(ctx, ln, New(Options{Info: n.info, Publish: n.publish, Inbox: n.latest, Gaps: n.gaps, CheckChannel: shortName}), nil)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -234,6 +235,18 @@ func (n *fakeNode) closeAll(code int, reason string) {
 	}
 }
 
+// gaps are more than the page shows.
+func (n *fakeNode) gaps() Gaps {
+	g := Gaps{Node: "node-a", Forgotten: 2}
+	for i := range 7 {
+		from := n.started.Add(time.Duration(i) * time.Minute)
+		to := from.Add(1700 * time.Millisecond)
+		g.Gaps = append(g.Gaps, Gap{Link: "127.0.0.1:6379#0", Cause: "connection", From: from, To: &to, Channels: i})
+	}
+	g.Gaps[6].Channel, g.Gaps[6].Cause = "news", "oversize"
+	return g
+}
+
 func (n *fakeNode) info() Info {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -249,6 +262,11 @@ func (n *fakeNode) info() Info {
 		Endpoints:   []Endpoint{{"/ws", "plain"}, {"/echo", "echo"}, {"/connection/websocket", "centrifuge"}},
 		Redis:       Redis{URL: "embedded://127.0.0.1:6380", OK: true, State: "delivering"},
 		Connections: int64(len(n.conns)), Subscriptions: int64(subscriptions), Channels: int64(len(names)),
+		Nodes: []Node{
+			{"node-a", "node-a.1", "0.0.0.0:8000", n.started, 0.4},
+			{"node-b", "node-b.1", "[::]:8000", n.started.Add(time.Hour), 1.2},
+			{"node-c", "node-c.1", "10.0.0.3:8000", n.started.Add(2 * time.Hour), 0.1},
+		},
 	}
 }
 

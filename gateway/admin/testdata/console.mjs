@@ -13,6 +13,8 @@
 //   EXPECT_REASON  words expected in the reason, with EXPECT_CLOSE
 //   ASK_BINARY     what a client sends to be answered by a binary message; without it
 //                  that step is left out
+//   EXPECT_NODES   how many nodes the page is to know of, two or more
+//   EXPECT_GAPS    what it is to say of the last time that messages may have been missed
 //   OUT_DIR        where to put screenshots; none without it
 //   CHROMIUM       the browser                              (/usr/bin/chromium)
 //
@@ -30,6 +32,8 @@ const badChannel = env('BAD_CHANNEL', 'x'.repeat(300));
 const expectClose = env('EXPECT_CLOSE');
 const expectReason = env('EXPECT_REASON', '');
 const askBinary = env('ASK_BINARY');
+const expectNodes = env('EXPECT_NODES');
+const expectGaps = env('EXPECT_GAPS');
 const outDir = env('OUT_DIR');
 const patience = 6000; // ms, for each wait
 
@@ -123,6 +127,25 @@ async function run() {
   await step('the header shows the node', async () => {
     await see(page.locator('#ready'), 'Ready');
     await check(/^\d/.test(await page.locator('#connections').textContent()), 'the number of connections is not shown');
+  });
+
+  if (expectNodes) await step('the header lists the nodes', async () => {
+    await page.locator('#nodes', { hasText: expectNodes }).click();
+    await see(page.locator('#node-list li'), '(this one)');
+    await check(await page.locator('#node-list li').count() === Number(expectNodes), 'not all nodes are listed');
+    await shoot(page, 'console-nodes.png');
+    await page.locator('#nodes').click();
+  });
+
+  if (expectGaps) await step('tells when messages may have been missed', async () => {
+    await page.locator('#gaps-short', { hasText: expectGaps }).click();
+    await page.locator('#gaps-list li').first().waitFor();
+    await check(await page.locator('#gaps-list li').count() <= 5, 'more than five are shown');
+    await shoot(page, 'console-gaps-dark.png');
+    await page.emulateMedia({ colorScheme: 'light' });
+    await shoot(page, 'console-gaps-light.png');
+    await page.emulateMedia({ colorScheme: 'dark' });
+    await page.locator('#gaps-short').click();
   });
 
   await step('connects', async () => {
