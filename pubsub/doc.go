@@ -18,9 +18,11 @@
 // coalesced and sent every few milliseconds in bounded chunks, and again after
 // every reconnect. A receive loop reads with a parser of its own, which
 // allocates nothing per message, and calls a [Receiver]; it must never be
-// blocked. [NewInbox] makes an [Inbox] on the same Redis, [NewLease] tells the
-// nodes of each other. [StartEmbedded] starts a Redis-protocol server in the
-// process, which the same code reaches over TCP.
+// blocked. [NewInbox] makes an [Inbox] on the same Redis. [NewLease] makes a
+// [Lease] there, by which nodes hear of each other, and of each other's death: each
+// renews a key that expires, every second, and looks at those of the others.
+// [StartEmbedded] starts a Redis-protocol server in the process, which the same
+// code reaches over TCP.
 //
 // # Lanes and the layout
 //
@@ -95,9 +97,10 @@
 // channels &sluice:* (or the permitted ones and &sluice:{*, by which the node
 // itself is reached) and the key ~sluice:inbox; in a Cluster +ssubscribe
 // +sunsubscribe +spublish +cluster|nodes; behind Sentinel +role; +select where the URL names a
-// database, and +client for names in CLIENT LIST. What leases need, type [Lease] says. A forbidden channel is found by
-// halving the SUBSCRIBE that it spoiled, told to Events.Refused, and tried again every
-// Options.RefusedRetry.
+// database, and +client for names in CLIENT LIST. For a [Lease] it needs +set +get
+// +mget +hset +hgetall +hdel +del and the keys ~sluice:{nodes}*. A forbidden
+// channel is found by halving the SUBSCRIBE that it spoiled, told to
+// Events.Refused, and tried again every Options.RefusedRetry.
 //
 // # Durable messages
 //
