@@ -21,10 +21,11 @@ type fault struct {
 type event struct {
 	Fault    string   `json:"fault"`
 	Detail   string   `json:"detail,omitempty"`
-	Begin    int64    `json:"begin"`  // just before
-	From     int64    `json:"from"`   // what is sent from now on and acked shows that Redis serves again
-	Healed   int64    `json:"healed"` // taken back
-	End      int64    `json:"end"`    // all nodes are ready and all channels delivering again
+	Begin    int64    `json:"begin"`          // just before
+	From     int64    `json:"from"`           // what is sent from now on and acked shows that Redis serves again
+	Over     int64    `json:"over,omitempty"` // another server has taken over from the one that carried Channels
+	Healed   int64    `json:"healed"`         // taken back
+	End      int64    `json:"end"`            // all nodes are ready and all channels delivering again
 	Channels []string `json:"channels,omitempty"`
 	Nodes    []int    `json:"nodes,omitempty"`
 

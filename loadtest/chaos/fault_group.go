@@ -17,6 +17,7 @@ var groupFaults = []fault{
 		e.begin("SENTINEL FAILOVER")
 		_, err := r.backend.sentinel.Failover()
 		e.From = now()
+		e.Over = e.From
 		e.heal()
 		return err
 	}},
@@ -41,6 +42,7 @@ var groupFaults = []fault{
 		e.begin("CLUSTER FAILOVER of %s", master.Addr)
 		_, err := r.backend.cluster.Failover(master)
 		e.From = now()
+		e.Over = e.From
 		e.heal()
 		return err
 	}},
@@ -106,6 +108,7 @@ func (r *rig) takeOver(master *redisproc.Server, e *event, away func(), back fun
 	default:
 		err = r.backend.cluster.AwaitMaster(heir)
 	}
+	e.Over = now()
 	err = errors.Join(err, back())
 	e.heal()
 	return err

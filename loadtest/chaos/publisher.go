@@ -29,11 +29,11 @@ type stream struct {
 }
 
 // begin books a message and gives its number.
-func (s *stream) begin() (number int, sent int64) {
+func (s *stream) begin(via string) (number int, sent int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	sent = time.Now().UnixNano()
-	s.messages = append(s.messages, history.Message{Sent: sent})
+	s.messages = append(s.messages, history.Message{Sent: sent, Via: via})
 	return len(s.messages) - 1, sent
 }
 
@@ -85,7 +85,7 @@ func (s *stream) publish(ctx context.Context, p *publisher) (number int, err err
 	if err := p.connect(ctx); err != nil { // nothing was sent
 		return 0, err
 	}
-	number, sent := s.begin()
+	number, sent := s.begin(p.addr)
 	if err := p.publish(appendMessage(nil, s.channel, s.index, number, sent, s.size)); err != nil {
 		return 0, err
 	}
@@ -111,9 +111,10 @@ type router interface {
 type publisher struct {
 	router
 	channel   string
-	wire      *wire // nil: none
-	since     int64 // the router's term when it was opened
-	receivers int64 // of the last message, as Redis counts
+	wire      *wire  // nil: none
+	addr      string // where it leads
+	since     int64  // the router's term when it was opened
+	receivers int64  // of the last message, as Redis counts
 }
 
 func (p *publisher) connect(ctx context.Context) error {
@@ -129,7 +130,7 @@ func (p *publisher) connect(ctx context.Context) error {
 	w, err := dialWire(ctx, addr, p.patience())
 	if err == nil {
 		if err = p.check(w); err == nil {
-			p.wire, p.since = w, term
+			p.wire, p.addr, p.since = w, addr, term
 			return nil
 		}
 		w.Close()

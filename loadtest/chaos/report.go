@@ -149,7 +149,7 @@ func outside(s span, faults []history.Fault) int64 {
 
 // testimony is what a life's readiness is held against.
 func (r *rig) testimony(h *history.History, l *life) *testimony {
-	t := &testimony{node: l.key, samples: l.watch.samples, delivered: map[string][]int64{}, published: map[string][]history.Message{}}
+	t := &testimony{node: l.key, deposed: r.deposed, samples: l.watch.samples, delivered: map[string][]int64{}, published: map[string][]history.Message{}}
 	for _, s := range h.Streams {
 		if s.Channel != bigChannel {
 			if t.published[s.Channel] == nil {
@@ -195,7 +195,7 @@ func (r *rig) testimony(h *history.History, l *life) *testimony {
 // outcome measures one event.
 func (r *rig) outcome(h *history.History, e *event) outcome {
 	o := outcome{event: *e, Resume: map[string]float64{}, Silence: map[string]float64{}, NotReady: map[string]float64{}, Ready: map[string]float64{}}
-	able := e.able(h)
+	able := r.able(h, e)
 	for _, n := range r.nodes {
 		if !e.hits(n.index) {
 			continue
@@ -228,13 +228,13 @@ func (r *rig) outcome(h *history.History, e *event) outcome {
 }
 
 // able is the first message by which Redis showed that it serves again.
-func (e *event) able(h *history.History) (able history.Message) {
+func (r *rig) able(h *history.History, e *event) (able history.Message) {
 	for _, s := range h.Streams {
 		if !e.concerns(s.Channel) {
 			continue
 		}
 		for _, m := range s.Messages {
-			if m.Sent >= e.From && m.Acked != 0 && (able.Acked == 0 || m.Acked < able.Acked) {
+			if m.Sent >= e.From && m.Acked != 0 && (able.Acked == 0 || m.Acked < able.Acked) && !vain(r.deposed, s.Channel, m) {
 				able = m
 			}
 		}
@@ -310,7 +310,7 @@ func (rep *report) verdicts() {
 	rep.add(false, t.LostSilently == 0, "every loss inside a window that the node reported", "%d lost and told, %d lost silently, %d windows over %.1f %% of the nodes' time, %.1f %% of that without a fault", t.LostTold, t.LostSilently, rep.Windows, rep.Doubted, rep.Idly)
 	rep.add(false, rep.altered() == 0, "no message altered but by a corrupting network", "%d", t.Altered)
 	rep.add(false, len(rep.Dropped) == 0, "no client dropped by a node that lives", "%d", len(rep.Dropped))
-	var resumes, notices []float64
+	var resumes, notices, again []float64
 	for _, e := range rep.Events {
 		for _, ms := range e.Resume {
 			if e.Fault != "node-kill" { // there the clients have to come back first
@@ -322,11 +322,15 @@ func (rep *report) verdicts() {
 				if !e.hits(node) {
 					continue
 				}
-				ms, noticed := e.NotReady[fmt.Sprintf("n%d", node+1)]
+				name := fmt.Sprintf("n%d", node+1)
+				ms, noticed := e.NotReady[name]
 				if !noticed {
 					ms = millis(e.Healed - e.Begin)
 				}
 				notices = append(notices, ms)
+				if ms, ok := e.Ready[name]; ok {
+					again = append(again, ms)
+				}
 			}
 		}
 	}
@@ -334,7 +338,8 @@ func (rep *report) verdicts() {
 		rep.add(true, median <= millis(int64(resumeWithin)), fmt.Sprintf("delivery resumes within %v of Redis serving again (median)", resumeWithin), "median %.1f ms, worst %.1f ms of %d", median, worst, len(resumes))
 	}
 	if median, worst := medianWorst(notices); len(notices) > 0 {
-		rep.add(true, worst <= millis(int64(noticeWithin+sampleEvery)), fmt.Sprintf("a Redis that is frozen or gone is noticed within %v", noticeWithin), "median %.0f ms, worst %.0f ms of %d, asked every 50 ms", median, worst, len(notices))
+		back, latest := medianWorst(again)
+		rep.add(true, worst <= millis(int64(noticeWithin+sampleEvery)), fmt.Sprintf("a Redis that is frozen or gone is noticed within %v", noticeWithin), "median %.0f ms, worst %.0f ms of %d, asked every 50 ms; ready again median %.0f ms, worst %.0f ms after it serves", median, worst, len(notices), back, latest)
 	}
 	rep.add(true, len(rep.Lies) == 0, "readiness told the truth at every sample", "%d lies in %d samples", len(rep.Lies), rep.Samples)
 }

@@ -49,7 +49,8 @@ type rig struct {
 	crowd    *crowd
 	events   []*event
 	carriers map[string][]history.Carrier // by channel, in order
-	faults   []string                     // what went wrong with the run itself, or never got well again
+	deposed  []reign
+	faults   []string // what went wrong with the run itself, or never got well again
 
 	began time.Time
 	over  context.Context // ends when all has been published
@@ -165,7 +166,7 @@ func (r *rig) faultAfterFault(ctx context.Context, chosen []fault) error {
 	if err := r.settle(ctx, now()); err != nil {
 		return fmt.Errorf("before the first fault: %w", err)
 	}
-	if err := r.noteCarriers(0, 0); err != nil {
+	if err := r.noteCarriers(&event{}); err != nil {
 		return err
 	}
 	end := time.Now().Add(r.o.For)
@@ -212,7 +213,7 @@ func (r *rig) one(ctx context.Context, f fault, random *rand.Rand) {
 	}
 	e.End = now()
 	if err == nil {
-		err = r.noteCarriers(e.Begin, e.End)
+		err = r.noteCarriers(e)
 	}
 	r.events = append(r.events, e)
 	if err != nil {
@@ -221,9 +222,16 @@ func (r *rig) one(ctx context.Context, f fault, random *rand.Rand) {
 	fmt.Fprintf(r.o.Out, "%5.1fs  %-15s %-70s well after %5.2fs; %d delivered\n", r.seconds(), f.name, cut(e.Detail, 70), time.Duration(e.End-e.Healed).Seconds(), r.crowd.delivered.Load())
 }
 
-// noteCarriers writes down which server carries each channel now. Where another one
-// did before, it was both of them from begin to end.
-func (r *rig) noteCarriers(begin, end int64) error {
+// reign is a time in which a server that had carried a channel did not know that it
+// does not any more: what it says yes to, nobody gets.
+type reign struct {
+	channel, addr string
+	span
+}
+
+// noteCarriers writes down which server carries each channel after an event. Where
+// another one did before, it was both of them during the event.
+func (r *rig) noteCarriers(e *event) error {
 	for _, channel := range r.channels {
 		s, err := r.backend.carrier(channel)
 		if err != nil {
@@ -232,9 +240,12 @@ func (r *rig) noteCarriers(begin, end int64) error {
 		list := r.carriers[channel]
 		if last := len(list) - 1; last < 0 || list[last].Link != s.Addr {
 			if last >= 0 {
-				list[last].To = end
+				list[last].To = e.End
 			}
-			r.carriers[channel] = append(list, history.Carrier{Channel: channel, Link: s.Addr, From: begin})
+			if last >= 0 && e.Over != 0 {
+				r.deposed = append(r.deposed, reign{channel, list[last].Link, span{e.Over, e.End}})
+			}
+			r.carriers[channel] = append(list, history.Carrier{Channel: channel, Link: s.Addr, From: e.Begin})
 		}
 	}
 	return nil

@@ -13,7 +13,8 @@ import (
 //
 //   - if it was 200, and on some channel that clients had held at this node for
 //     longer than deafAfter nothing had been delivered for deafAfter, although a
-//     message was sent and acked in that time, or although Redis was known to be
+//     message was sent and acked in that time, by a Redis that had not been
+//     succeeded by another one, or although Redis was known to be
 //     out of the node's reach all that time;
 //   - if it was 503, and on every channel messages had come at least once a second
 //     for the last flowingFor, in which nothing was being broken for this node.
@@ -40,6 +41,7 @@ type testimony struct {
 	away      []span // Redis was out of reach
 	stopped   []span // the node was
 	hit       []span // something was being broken for it
+	deposed   []reign
 }
 
 // lies are the samples that were not true, with the reason.
@@ -95,7 +97,7 @@ func (t *testimony) deaf(channel string, at int64) string {
 		if m.Sent > at {
 			break
 		}
-		if m.Acked != 0 && m.Acked <= at-int64(acking) {
+		if m.Acked != 0 && m.Acked <= at-int64(acking) && !vain(t.deposed, channel, m) {
 			return "although Redis had taken messages"
 		}
 	}
@@ -103,6 +105,13 @@ func (t *testimony) deaf(channel string, at int64) string {
 		return "and Redis could not be reached"
 	}
 	return ""
+}
+
+// vain says whether a message was taken by a server that had been succeeded.
+func vain(deposed []reign, channel string, m history.Message) bool {
+	return slices.ContainsFunc(deposed, func(r reign) bool {
+		return r.channel == channel && r.addr == m.Via && r.from <= m.Acked && m.Acked <= r.to
+	})
 }
 
 // flows says whether messages came all the time.

@@ -66,6 +66,31 @@ func TestReadinessIsHeldAgainstDeliveries(t *testing.T) {
 	}
 }
 
+// What a deposed master says yes to is nobody's to deliver.
+func TestVainAcks(t *testing.T) {
+	sent := every(second/10, 0, 30*second)
+	for _, test := range []struct {
+		name string
+		r    reign
+		lies int
+	}{
+		{"deposed", reign{"c", "a", span{10 * second, 20 * second}}, 0},
+		{"another channel's", reign{"d", "a", span{10 * second, 20 * second}}, 1},
+		{"another server", reign{"c", "b", span{10 * second, 20 * second}}, 1},
+		{"deposed later", reign{"c", "a", span{12 * second, 20 * second}}, 1},
+	} {
+		messages := acked(sent)
+		for i := range messages {
+			messages[i].Via = "a"
+		}
+		w := testimony{node: "n1#1", samples: []sample{{At: 13 * second, Ready: true}}, held: span{0, 30 * second},
+			delivered: map[string][]int64{"c": every(second/10, 0, 10*second)}, published: map[string][]history.Message{"c": messages}, deposed: []reign{test.r}}
+		if lies, _ := w.lies(); len(lies) != test.lies {
+			t.Errorf("%s: lies %q", test.name, lies)
+		}
+	}
+}
+
 // One silent channel of several is enough to be not ready.
 func TestOneDeafChannel(t *testing.T) {
 	sent := every(second/10, 0, 30*second)

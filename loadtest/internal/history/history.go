@@ -22,7 +22,8 @@ type Stream struct {
 // Message was sent, and Redis may have said yes.
 type Message struct {
 	Sent  int64
-	Acked int64 // 0: nobody knows whether Redis took it
+	Acked int64  // 0: nobody knows whether Redis took it
+	Via   string // the server that it was sent to
 }
 
 // Subscription is one connection's interest in one channel.
