@@ -224,6 +224,7 @@ type gapRecord struct {
 	From     time.Time  `json:"from"`
 	To       *time.Time `json:"to"`
 	Channels int        `json:"channels"`
+	Seen     time.Time  `json:"seen"` // when the rig first read of it
 }
 
 const (
@@ -286,7 +287,11 @@ func (w *watch) look() {
 	}
 	w.forgotten = answer.Forgotten
 	for _, g := range answer.Gaps {
-		w.windows[gapKey{g.Channel, g.Link, g.Cause, g.From.String()}] = g
+		key := gapKey{g.Channel, g.Link, g.Cause, g.From.String()}
+		if g.Seen = w.windows[key].Seen; g.Seen.IsZero() {
+			g.Seen = time.Now()
+		}
+		w.windows[key] = g
 	}
 }
 
@@ -330,7 +335,7 @@ func (w *watch) told() []history.Window {
 	defer w.mu.Unlock()
 	var list []history.Window
 	for _, g := range w.windows {
-		h := history.Window{Node: w.life.key, Channel: g.Channel, Link: g.Link}
+		h := history.Window{Node: w.life.key, Channel: g.Channel, Link: g.Link, Seen: g.Seen.UnixNano()}
 		if g.From.Year() >= 1970 { // no beginning: since ever
 			h.From = g.From.UnixNano()
 		}

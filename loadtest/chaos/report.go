@@ -87,7 +87,7 @@ func (r *rig) judge() *report {
 // doubted is how much of the nodes' time their windows take: a node that doubts
 // everything always has told every loss, and is of no use. idly is how much of the
 // time in which no fault was being made. A window reaches back to when the node
-// last knew that all was well; what of it lies before its first fault is not idle.
+// last knew that all was well: what lies before the window was told is not idle.
 func (r *rig) doubted(h *history.History) (all, idly float64) {
 	var lived, quiet, doubted, idle int64
 	for _, n := range r.nodes {
@@ -106,12 +106,8 @@ func (r *rig) doubted(h *history.History) (all, idly float64) {
 				if w.To == 0 {
 					w.To = end
 				}
-				s := span{max(w.From, l.born), min(w.To, end)}
-				windows = append(windows, s)
-				if i := slices.IndexFunc(h.Faults, func(f history.Fault) bool { return f.Begin <= s.to && f.End >= s.from }); i >= 0 {
-					s.from = max(s.from, h.Faults[i].Begin)
-				}
-				late = append(late, s)
+				windows = append(windows, span{max(w.From, l.born), min(w.To, end)})
+				late = append(late, span{w.Seen, min(w.To, end)})
 			}
 			for _, s := range union(windows) {
 				doubted += s.to - s.from

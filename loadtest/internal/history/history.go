@@ -52,6 +52,7 @@ type Window struct {
 	Link    string // what the messages would have come through; "": anything
 	From    int64
 	To      int64 // 0: it was still open at the end
+	Seen    int64 // when it was first known
 }
 
 // Carrier says that messages of a channel went through Link. A channel without any
