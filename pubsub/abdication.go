@@ -38,7 +38,10 @@ func (r *Redis) awaitAbdication(ctx context.Context, addr string, moved []uint16
 func (r *Redis) stillReigns(ctx context.Context, client *redis.Client, addr string, moved []uint16) bool {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	if r.target.kind == sentinelled {
+	switch {
+	case r.opts.reigns != nil:
+		return r.opts.reigns(addr)
+	case r.target.kind == sentinelled:
 		role, err := client.Do(ctx, "ROLE").Slice()
 		if err != nil || len(role) == 0 {
 			return !errors.Is(err, syscall.ECONNREFUSED)

@@ -120,6 +120,11 @@ func (c *cluster) take(asked, view string) error {
 	known := map[string]bool{}
 	older := false
 	for _, n := range nodes {
+		if n.self {
+			c.renounced(&n)
+		}
+	}
+	for _, n := range nodes {
 		known[n.addr] = true
 		c.know(n.addr)
 		if !n.master {
@@ -149,6 +154,18 @@ func (c *cluster) take(asked, view string) error {
 		}
 	}
 	return nil
+}
+
+// renounced forgets the claims of a node to slots that it says it does not have:
+// of that it knows best. Others may have heard of a claim with a newer epoch, which
+// a node gets for whatever slot it takes, before they hear that it has given this
+// one away.
+func (c *cluster) renounced(self *node) {
+	for slot := range c.owners {
+		if o := &c.owners[slot]; o.id == self.id && !self.owns([]uint16{uint16(slot)}) {
+			o.epoch = 0
+		}
+	}
 }
 
 // given says whether claims that are older than ours have been heard for so long,

@@ -39,16 +39,19 @@ func with(o pubsub.Options) pubsubtest.Fixture {
 }
 
 func TestRedis(t *testing.T) {
+	t.Parallel()
 	pubsubtest.Run(t, func(t *testing.T) pubsubtest.Fixture { return at(redistest.Start(t).URL) })
 }
 
 func TestLanes(t *testing.T) {
+	t.Parallel()
 	pubsubtest.Run(t, func(t *testing.T) pubsubtest.Fixture {
 		return with(pubsub.Options{URL: redistest.Start(t).URL, Lanes: 3})
 	})
 }
 
 func TestShards(t *testing.T) {
+	t.Parallel()
 	pubsubtest.Run(t, func(t *testing.T) pubsubtest.Fixture {
 		return at(redistest.Start(t).URL + "," + redistest.Start(t).URL)
 	})
@@ -56,11 +59,13 @@ func TestShards(t *testing.T) {
 
 // The tests of a group share its servers, and have prefixes of their own.
 func TestSentinel(t *testing.T) {
+	t.Parallel()
 	g := redistest.StartSentinel(t)
 	runIn(t, pubsub.Options{URL: g.URL})
 }
 
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	c := redistest.StartCluster(t)
 	t.Run("sharded", func(t *testing.T) { runIn(t, pubsub.Options{URL: c.URL, Lanes: 2}) })
 	t.Run("classic", func(t *testing.T) { runIn(t, pubsub.Options{URL: c.URL + "&pubsub=classic"}) })
@@ -83,6 +88,7 @@ func runIn(t *testing.T, o pubsub.Options) {
 }
 
 func TestEmbedded(t *testing.T) {
+	t.Parallel()
 	pubsubtest.Run(t, func(t *testing.T) pubsubtest.Fixture { return at(startEmbedded(t).URL()) })
 }
 

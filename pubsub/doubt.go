@@ -19,15 +19,21 @@ const graceOfOld = 50 * time.Millisecond
 // startDoubt begins to look for another connection, unless that has begun.
 func (s *session) startDoubt(ctx context.Context) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.trust != nil {
+		s.mu.Unlock()
 		return
 	}
 	ctx, s.trust = context.WithCancel(ctx)
 	s.helpers.Go(func() { s.doubt(ctx) })
 	s.doubting.Store(true)
+	s.mu.Unlock()
+	silent := s.silence()
+	if silent < s.opts.PongTimeout { // something has come before it could be seen that there is a doubt to end
+		s.trusted()
+		return
+	}
 	if f := s.opts.Events.Silent; f != nil {
-		f(s.addr(), s.silence())
+		f(s.addr(), silent)
 	}
 	s.l.r.troubled()
 }

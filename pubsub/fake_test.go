@@ -44,7 +44,7 @@ func polite(command []string) string {
 	return "+OK\r\n"
 }
 
-func (f *fakeRedis) dial(context.Context) (net.Conn, error) {
+func (f *fakeRedis) dial(context.Context, string) (net.Conn, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.dials = append(f.dials, time.Now())
@@ -216,7 +216,7 @@ func onStage(t *testing.T, o Options, answer func([]string) string, test func(s 
 			o.URL = "redis://fake:6379"
 		}
 		o.dial = s.fake.dial
-		if o.ProbeEvery == 0 {
+		if o.ProbeEvery == 0 && o.publish == nil {
 			o.ProbeEvery = -1 // probes are published through go-redis, which knows no fake
 		}
 		o.Events.Lost = func(_ string, err error, retryIn time.Duration) {

@@ -67,6 +67,7 @@ func (r running) subscribed(t *testing.T, channel string) {
 }
 
 func TestRedisIsKilled(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	b := run(t, pubsub.Options{URL: s.URL})
 	b.subscribed(t, "a")
@@ -107,6 +108,7 @@ func TestRedisIsNotThereAtStart(t *testing.T) {
 }
 
 func TestClientKill(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	b := run(t, pubsub.Options{URL: s.URL})
 	for i := range 3000 {
@@ -131,6 +133,7 @@ func TestClientKill(t *testing.T) {
 // A Redis that stands still is noticed, and not left: when it goes on, what was
 // published first is delivered, and nothing was missed.
 func TestRedisIsStopped(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	b := run(t, pubsub.Options{URL: s.URL})
 	b.awaitReady(t)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -72,6 +73,7 @@ func (r *Redis) call(ctx context.Context, channel, name string, args ...any) (an
 		return nil, err
 	}
 	keys := []string{r.opts.Prefix + channel}
+	var refused time.Time // when it was first; zero: it was not
 	for {
 		s := r.server(channel)
 		if s == nil {
@@ -81,7 +83,7 @@ func (r *Redis) call(ctx context.Context, channel, name string, args ...any) (an
 		if err != nil && isUnknownFunction(err) {
 			v, err = script.Run(ctx, s.client, keys, append([]any{name}, args...)...).Result()
 		}
-		if err == nil || !notExecuted(err) || !r.elsewhere(ctx, channel, s) {
+		if err == nil || !r.again(ctx, err, &refused) {
 			return v, err
 		}
 	}

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// gaps is the broker's book of gaps that are open, and tells of each when it
-// opens, when it grows and when it ends.
+// gaps numbers the broker's gaps, and tells of each when it opens and when it ends.
 type gaps struct {
 	tell func(Gap) // may be nil
 
@@ -140,7 +139,7 @@ func (l *lane) Sound() time.Time {
 	since := l.proof.since()
 	l.r.routes.RLock()
 	defer l.r.routes.RUnlock()
-	if known := l.r.known.Add(-hearsay); l.r.dynamic() && known.Before(since) {
+	if known := l.r.known.Add(-hearsay); l.r.dynamic() && !l.r.known.IsZero() && known.Before(since) {
 		return known
 	}
 	return since

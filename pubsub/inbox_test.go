@@ -120,6 +120,7 @@ func TestInboxFields(t *testing.T) {
 }
 
 func TestInboxOrderAndBound(t *testing.T) {
+	t.Parallel()
 	const entries = 20_000
 	s := redistest.Start(t)
 	client := open(t, pubsub.Options{URL: s.URL})
@@ -177,6 +178,7 @@ func TestInboxFull(t *testing.T) {
 }
 
 func TestInboxOutOfMemory(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t, "--maxmemory", "1mb", "--maxmemory-policy", "noeviction")
 	b, _ := runInbox(t, open(t, pubsub.Options{URL: s.URL}), pubsub.InboxOptions{QueueBytes: 200 << 20})
 	var out outcomes

@@ -40,9 +40,12 @@ type connState struct {
 	lastAt  time.Time
 }
 
-// fence waits until Redis has confirmed all that stood in the queue before it.
+// fence waits until Redis has confirmed all that stood in the queue before it, and
+// then what joined the queue meanwhile: a wish that was renewed while its
+// UNSUBSCRIBE was in flight joins when that is confirmed.
 type fence struct {
 	mark   uint64 // place in the queue
+	again  bool   // this is the first of the two
 	passed func() // called once, from the writer or from retire
 }
 
@@ -198,7 +201,7 @@ func (l *lane) dropRival() {
 // this connection or the next.
 func (l *lane) fence(passed func()) {
 	l.mu.Lock()
-	l.fences = append(l.fences, fence{l.wishes.end(), passed})
+	l.fences = append(l.fences, fence{l.wishes.end(), true, passed})
 	s := l.state.session
 	l.mu.Unlock()
 	if s != nil {
@@ -212,7 +215,28 @@ func (l *lane) moveFences() {
 	defer l.mu.Unlock()
 	end := l.wishes.end()
 	for i := range l.fences {
-		l.fences[i].mark = end
+		l.fences[i].mark, l.fences[i].again = end, true
+	}
+}
+
+// shareFences has all fences wait for other lanes, too: some of what they wait for
+// is theirs now.
+func (l *lane) shareFences(with []*lane) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for i := range l.fences {
+		all := l.fences[i].passed
+		var waiting atomic.Int64
+		waiting.Store(int64(1 + len(with)))
+		one := func() {
+			if waiting.Add(-1) == 0 {
+				all()
+			}
+		}
+		l.fences[i].passed = one
+		for _, other := range with {
+			other.fence(one)
+		}
 	}
 }
 
@@ -220,8 +244,12 @@ func (l *lane) moveFences() {
 func (l *lane) settled(place uint64) {
 	l.mu.Lock()
 	var passed []func()
+	end := l.wishes.end()
 	rest := l.fences[:0]
 	for _, f := range l.fences {
+		if f.mark <= place && f.again {
+			f.mark, f.again = end, false
+		}
 		if f.mark <= place {
 			passed = append(passed, f.passed)
 		} else {
@@ -236,5 +264,8 @@ func (l *lane) settled(place uint64) {
 	}
 }
 
+// everywhere is behind all places in all queues.
+const everywhere = ^uint64(0)
+
 // retire lets all fences pass: the lane has no channels any more.
-func (l *lane) retire() { l.settled(^uint64(0)) }
+func (l *lane) retire() { l.settled(everywhere) }

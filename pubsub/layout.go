@@ -101,6 +101,10 @@ type found struct {
 // channels go to the lanes that carry them now, servers that are gone end.
 func (r *Redis) apply(f found) {
 	r.routes.Lock()
+	if r.ctx.Err() != nil { // nobody would close what is new
+		r.routes.Unlock()
+		return
+	}
 	old := r.layout.servers
 	next := layout{}
 	byAddr := map[string]*server{}
@@ -135,8 +139,11 @@ func (r *Redis) apply(f found) {
 	r.moving = []*lane{r.limbo}
 	for _, s := range old {
 		r.moving = append(r.moving, s.lanes...)
+		if !slices.Contains(next.servers, s) {
+			r.leaving = append(r.leaving, s)
+		}
 	}
-	lanes := r.moving
+	lanes, leaving := r.moving, slices.Clone(r.leaving)
 	r.routes.Unlock()
 
 	for _, l := range lanes {
@@ -145,10 +152,8 @@ func (r *Redis) apply(f found) {
 	r.routes.Lock()
 	r.moving = nil
 	r.routes.Unlock()
-	for _, s := range old {
-		if !slices.Contains(next.servers, s) {
-			r.drop(s)
-		}
+	for _, s := range leaving {
+		r.drop(s)
 	}
 }
 
@@ -171,7 +176,8 @@ func (r *Redis) moveFrom(l *lane) {
 	for some := range slices.Chunk(strays, turnNames) {
 		r.routes.Lock()
 		for _, name := range some {
-			if lane, moved := r.adopt(name); moved && !slices.Contains(to, lane) {
+			// Somebody who wished may have moved it already.
+			if lane := r.adopt(name); lane != l && !slices.Contains(to, lane) {
 				to = append(to, lane)
 			}
 		}
@@ -184,6 +190,7 @@ func (r *Redis) moveFrom(l *lane) {
 		}
 	}
 	if gap == nil {
+		l.shareFences(to)
 		return
 	}
 	for _, lane := range to {
@@ -222,6 +229,7 @@ func (r *Redis) drop(s *server) {
 	for _, l := range s.lanes {
 		r.past.count(l)
 	}
+	r.leaving = slices.DeleteFunc(r.leaving, func(gone *server) bool { return gone == s })
 	r.routes.Unlock()
 	for _, l := range s.lanes {
 		l.retire()

@@ -112,7 +112,7 @@ func (l *lane) attempt(ctx context.Context) (*opening, error) {
 
 func (l *lane) dial(ctx context.Context) (net.Conn, error) {
 	if l.r.opts.dial != nil {
-		return l.r.opts.dial(ctx)
+		return l.r.opts.dial(ctx, l.server.addr)
 	}
 	o := l.server.options
 	ctx, cancel := context.WithTimeout(ctx, o.DialTimeout)

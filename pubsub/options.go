@@ -52,11 +52,19 @@ type Options struct {
 
 	Events Events
 
-	dial func(ctx context.Context) (net.Conn, error) // tests put a fake server here
+	fakes
+}
+
+// fakes are what tests put in place of the network. nil: the network.
+type fakes struct {
+	dial    func(ctx context.Context, addr string) (net.Conn, error)                               // a subscribe connection
+	publish func(ctx context.Context, addr, wire string, payload any) (receivers int64, err error) // go-redis
+	look    func(ctx context.Context) (found, error)                                               // the layout's discovery
+	reigns  func(addr string) bool                                                                 // an old master's answer
 }
 
 // Events are what an operator should hear. Any may be nil. They are called
-// from Run's goroutines, one at a time each, and must not block.
+// from Run's goroutines, of which each lane has its own, and must not block.
 type Events struct {
 	Connected   func(addr string)                                   // a subscribe connection answered its first PING
 	Lost        func(addr string, err error, retryIn time.Duration) // it broke, or an attempt failed; the next comes after retryIn
@@ -122,5 +130,9 @@ func (o Options) validate() error {
 	} {
 		need(d >= 0, "%s must not be negative, is %v", name, d)
 	}
+	need(o.ProbeEvery < 0 || o.ProbeEvery >= leastProbeEvery, "probe interval must be at least %v, or negative, is %v", leastProbeEvery, o.ProbeEvery)
 	return errors.Join(errs...)
 }
+
+// leastProbeEvery keeps probes from being a load of their own.
+const leastProbeEvery = 10 * time.Millisecond

@@ -199,32 +199,37 @@ func (s *session) probe(ctx context.Context) bool {
 		s.end(fmt.Errorf("pubsub: Redis at %s says that nobody hears this node's probes, which it had subscribed", s.addr()))
 		return false
 	}
-	return s.awaitProof(ctx, number)
+	return s.awaitProof(ctx, channel, number)
 }
 
 // awaitProof waits for a probe that Redis has published. When a PING that was
 // sent after that is answered, the probe must have come before: Redis had put it
 // into the same connection. This node may be as slow as it likes.
-func (s *session) awaitProof(ctx context.Context, number uint64) bool {
+func (s *session) awaitProof(ctx context.Context, channel string, number uint64) bool {
 	published := time.Since(s.born)
 	s.pingNow.Store(true)
 	s.wakeWriter()
 	late := time.NewTimer(s.opts.ProbeTimeout)
 	defer late.Stop()
 	for inTime := true; ; {
-		if s.l.proof.has(number) {
+		switch {
+		case s.l.proof.has(number):
 			return inTime
+		case s.l.probeName() != channel:
+			return false // its slot has moved, and it is not listened for any more
 		}
 		select {
 		case <-ctx.Done():
 			return false
 		case <-s.proving:
 		case <-late.C:
-			if time.Duration(s.pongFor.Load()) > published && !s.l.proof.has(number) {
+			if time.Duration(s.pongFor.Load()) > published && !s.l.proof.has(number) && s.l.probeName() == channel {
 				s.end(fmt.Errorf("pubsub: Redis at %s has published a probe and not delivered it on this node's subscribe connection", s.addr()))
 				return false
 			}
 			inTime = false
+			s.pingNow.Store(true) // the answer may have been to one that was sent too early
+			s.wakeWriter()
 			late.Reset(20 * time.Millisecond)
 		}
 	}

@@ -31,7 +31,7 @@ type Redis struct {
 	ctx     context.Context // ends with Close
 	end     context.CancelFunc
 	trouble chan struct{} // holds a token when the layout may have changed
-	looking sync.Mutex    // held by ensureLayout
+	looking sync.Mutex    // held by ensureLayout, and while Run begins: only one of them applies a layout
 
 	// routes is held for writing while channels are on their way from one lane to
 	// another, and for reading by those who ask which lane has one.
@@ -42,6 +42,7 @@ type Redis struct {
 	stage   *running  // guarded by routes; nil while Run does not run
 	known   time.Time // guarded by routes; when the last look began that found this layout; zero: never, or it is fixed
 	awaited []func()  // guarded by routes; those who wait for a look
+	leaving []*server // guarded by routes; those that carry nothing any more and are still being ended
 	past    Stats     // guarded by routes; what servers counted that are gone
 }
 
@@ -119,6 +120,8 @@ func (r *Redis) Run(ctx context.Context, sink Sink) error {
 
 // begin starts the lanes of the servers that are known.
 func (r *Redis) begin(ctx context.Context, sink Sink) {
+	r.looking.Lock()
+	defer r.looking.Unlock()
 	r.routes.Lock()
 	defer r.routes.Unlock()
 	r.stage = &running{ctx: ctx, sink: sink}
@@ -146,6 +149,7 @@ func (r *Redis) Publish(ctx context.Context, channel string, payload []byte) (in
 	if err := r.ensureLayout(ctx); err != nil {
 		return 0, fmt.Errorf("pubsub: publishing on %s: %w", wire, err)
 	}
+	var refused time.Time // when it was first; zero: it was not
 	for {
 		s := r.server(channel)
 		if s == nil {
@@ -155,26 +159,28 @@ func (r *Redis) Publish(ctx context.Context, channel string, payload []byte) (in
 		if err == nil {
 			return n, nil
 		}
-		if !notExecuted(err) && !errors.Is(err, redis.ErrClosed) || !r.elsewhere(ctx, channel, s) {
+		if !r.again(ctx, err, &refused) {
 			return 0, fmt.Errorf("pubsub: publishing on %s: %w", wire, err)
 		}
 	}
 }
 
-// elsewhere waits until another server than s carries channel, and says whether
-// one does. Of a server that does not move none is expected.
-func (r *Redis) elsewhere(ctx context.Context, channel string, s *server) bool {
-	ctx, cancel := context.WithTimeout(ctx, r.opts.MoveTimeout)
-	defer cancel()
-	for r.dynamic() && ctx.Err() == nil {
-		r.troubled()
-		pause(ctx, 20*time.Millisecond)
-		if now := r.server(channel); now != nil && now != s {
-			return true
-		}
+// again says, after a pause, whether to ask once more for what a server has not
+// executed: another may, or this one in a moment. refused is when that was first.
+func (r *Redis) again(ctx context.Context, err error, refused *time.Time) bool {
+	if refused.IsZero() {
+		*refused = time.Now()
 	}
-	return false
+	if !r.dynamic() || !notExecuted(err) && !errors.Is(err, redis.ErrClosed) || time.Since(*refused) >= r.opts.MoveTimeout {
+		return false
+	}
+	r.troubled()
+	pause(ctx, refusedPause)
+	return ctx.Err() == nil && r.ctx.Err() == nil
 }
+
+// refusedPause is between attempts to publish what a Cluster has refused.
+const refusedPause = 20 * time.Millisecond
 
 // server is the one that carries channel; nil: it is not known.
 func (r *Redis) server(channel string) *server {
@@ -218,15 +224,15 @@ func (r *Redis) wish(channel string, change func(*lane)) {
 
 // adopt takes the wish for channel, if there is one, from whatever lane had it to
 // the one that carries it now. r.routes is held for writing.
-func (r *Redis) adopt(channel string) (to *lane, moved bool) {
+func (r *Redis) adopt(channel string) (to *lane) {
 	to = r.lane(channel)
 	for _, l := range r.moving {
 		if l != to && l.wishes.drop(channel) {
 			to.wishes.want(channel)
-			return to, true
+			return to
 		}
 	}
-	return to, false
+	return to
 }
 
 // troubled says that the layout may have changed.

@@ -44,28 +44,22 @@ func (s *sentinels) close() {
 func (s *sentinels) look(ctx context.Context, _ bool) (found, error) {
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	type answer struct {
-		addr  string
-		epoch uint64
-		err   error
-	}
-	answers := make(chan answer)
+	answers := make(chan claim)
 	for i, client := range s.clients {
 		go func() { // waited for below
 			addr, epoch, err := s.ask(ctx, client)
 			if err != nil {
 				err = fmt.Errorf("the sentinel at %s: %w", s.addrs[i], err)
 			}
-			answers <- answer{addr, epoch, err}
+			answers <- claim{addr, epoch, err}
 		}()
 	}
-	var best answer
+	var best claim
 	var faults []error
 	for range s.clients {
-		switch a := <-answers; {
-		case a.err != nil:
-			faults = append(faults, a.err)
-		case best.addr == "" || a.epoch > best.epoch:
+		a := <-answers
+		faults = append(faults, a.err)
+		if a.better(best, s.addr) {
 			best = a
 		}
 	}
@@ -74,6 +68,26 @@ func (s *sentinels) look(ctx context.Context, _ bool) (found, error) {
 	}
 	s.believe(best.addr, best.epoch)
 	return found{addrs: []string{s.addr}}, nil
+}
+
+// claim is what a sentinel says: who the master is.
+type claim struct {
+	addr  string
+	epoch uint64
+	err   error // it says nothing
+}
+
+// better says whether a claim is to be taken rather than another one, which may be
+// none. Where sentinels name the same server differently it is the name that is
+// believed already, or the layout would change again and again.
+func (c claim) better(than claim, believed string) bool {
+	switch {
+	case c.err != nil:
+		return false
+	case than.addr == "" || c.epoch > than.epoch:
+		return true
+	}
+	return c.epoch == than.epoch && c.addr == believed
 }
 
 // believe takes a claim that is not older than the one that holds; or an older one

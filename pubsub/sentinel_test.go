@@ -35,7 +35,7 @@ func TestSentinelThatLeadsAFailover(t *testing.T) {
 		t.Fatal(err)
 	}
 	client := redis.NewClient(&redis.Options{Protocol: 2, DisableIdentity: true,
-		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return fake.dial(ctx) }})
+		Dialer: func(ctx context.Context, _, _ string) (net.Conn, error) { return fake.dial(ctx, "") }})
 	defer fake.running.Wait()
 	defer client.Close()
 	s := &sentinels{r: &Redis{target: target}}

@@ -16,6 +16,7 @@ import (
 // master of a Cluster. The channels that it carries are spread over its lanes.
 type server struct {
 	addr    string // host:port
+	fakes   *fakes
 	options *redis.Options
 	client  *redis.Client // for commands; repeats nothing
 	sharded bool          // SSUBSCRIBE and SPUBLISH
@@ -27,7 +28,7 @@ type server struct {
 
 // newServer makes a server that nothing is connected to.
 func (r *Redis) newServer(o *redis.Options) *server {
-	s := &server{addr: o.Addr, client: redis.NewClient(o), sharded: r.target.kind == clustered && !r.target.classic}
+	s := &server{addr: o.Addr, fakes: &r.opts.fakes, client: redis.NewClient(o), sharded: r.target.kind == clustered && !r.target.classic}
 	s.options = s.client.Options() // with go-redis' defaults
 	for i := range r.opts.Lanes {
 		s.lanes = append(s.lanes, newLane(r, s, i))
@@ -66,7 +67,10 @@ func (s *server) halt() {
 
 // publish sends one message. wire is the channel with its prefix.
 func (s *server) publish(ctx context.Context, wire string, payload any) (int64, error) {
-	if s.sharded {
+	switch {
+	case s.fakes.publish != nil:
+		return s.fakes.publish(ctx, s.addr, wire, payload)
+	case s.sharded:
 		return s.client.SPublish(ctx, wire, payload).Result()
 	}
 	return s.client.Publish(ctx, wire, payload).Result()

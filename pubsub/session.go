@@ -264,6 +264,18 @@ func (s *session) confirmed(v verb, wire []byte) error {
 		return malformed("%s of %q is confirmed, which is not what was asked for next", s.word(v), excerpt(wire))
 	}
 	name := c.names[0]
+	s.mu.Unlock()
+
+	// Before the command is done, or fences would pass too early.
+	if v == verbUnsubscribe {
+		s.l.wishes.unsubscribed(name)
+	} else {
+		s.announce(name)
+	}
+
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c = s.oldest() // it may have moved
 	c.names = c.names[1:]
 	last := len(c.names) == 0
 	if last {
@@ -275,14 +287,7 @@ func (s *session) confirmed(v verb, wire []byte) error {
 	if wasFull && s.room > 0 || last {
 		s.wakeWriter()
 	}
-	s.mu.Unlock()
-
-	if v == verbUnsubscribe {
-		s.l.wishes.unsubscribed(name)
-		return nil
-	}
-	s.announce(name)
-	if last {
+	if last && v == verbSubscribe {
 		s.limit.Store(min(s.limit.Load()*2, int32(s.opts.ChunkNames)))
 	}
 	return nil
@@ -329,6 +334,10 @@ func (s *session) isWire(wire []byte, name string) bool {
 func (s *session) answered(ctx context.Context, rep reply) error {
 	s.mu.Lock()
 	c := s.oldest()
+	if rep.kind == replyError && s.isStray(c, string(rep.payload)) {
+		s.mu.Unlock()
+		return nil
+	}
 	if c == nil {
 		s.mu.Unlock()
 		if rep.kind == replyError {
@@ -336,11 +345,15 @@ func (s *session) answered(ctx context.Context, rep reply) error {
 		}
 		return malformed("an answer (%q) to nothing", excerpt(rep.payload))
 	}
-	if rep.kind == replyError && s.isStray(c, string(rep.payload)) {
-		s.mu.Unlock()
-		return nil
-	}
 	cmd := *c
+	s.mu.Unlock()
+
+	var err error
+	if rep.kind == replyError {
+		err = s.refused(cmd, string(rep.payload))
+	}
+	// Not before its names are queued again, or fences would pass too early.
+	s.mu.Lock()
 	s.done()
 	s.headSince = time.Now()
 	for _, name := range cmd.names {
@@ -349,11 +362,10 @@ func (s *session) answered(ctx context.Context, rep reply) error {
 	s.mu.Unlock()
 	s.wakeWriter()
 
-	if rep.kind == replyError {
-		return s.refused(cmd, string(rep.payload))
-	}
 	pong := rep.kind == replyPong
 	switch {
+	case rep.kind == replyError:
+		return err
 	case cmd.verb == verbPing && pong:
 		s.l.stats.roundTrip.Store(int64(time.Since(cmd.sent)))
 		s.pongFor.Store(int64(cmd.sent.Sub(s.born)))
@@ -402,10 +414,11 @@ func (s *session) restored(channels int, took time.Duration) {
 
 // isStray says whether an error answers an UNSUBSCRIBE that Redis had already
 // answered by itself, when the channel's slot moved: then it names another slot
-// than that of the command which waits for its answer. s.mu is held.
+// than that of the command which waits for its answer, c, or none does. s.mu is
+// held.
 func (s *session) isStray(c *command, text string) bool {
 	slot, ok := movedSlot(text)
-	return ok && (len(c.names) == 0 || keySlot(s.opts.Prefix+c.names[0]) != slot)
+	return ok && s.l.server.sharded && (c == nil || len(c.names) == 0 || keySlot(s.opts.Prefix+c.names[0]) != slot)
 }
 
 // refused takes an error as the answer to cmd.
@@ -433,6 +446,7 @@ func (s *session) refused(cmd command, text string) error {
 	if cmd.total > 1 {
 		s.limit.Store(int32(max(1, cmd.total/2)))
 		s.l.wishes.retry(cmd.names)
+		s.l.moveFences()
 		s.l.wishes.signal()
 		return nil
 	}

@@ -431,7 +431,7 @@ func TestRunEndsAtOnce(t *testing.T) {
 	t.Run("by Close", func(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			f := &fakeRedis{answer: polite}
-			b, err := Open(Options{URL: "redis://fake", dial: f.dial})
+			b, err := Open(Options{URL: "redis://fake", fakes: fakes{dial: f.dial}})
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -64,6 +64,11 @@ func (r *Redis) Stats() Stats {
 			sum.add(l)
 		}
 	}
+	for _, s := range r.leaving {
+		for _, l := range s.lanes {
+			sum.count(l)
+		}
+	}
 	sum.Wished += r.limbo.wishes.count().wished
 	slices.SortFunc(sum.Lanes, func(a, b LaneStats) int {
 		if a.Name < b.Name {

@@ -25,6 +25,9 @@ func (r *Redis) discover(ctx context.Context) {
 		}
 		r.learn(f, err, asked)
 		r.looked(waiting, err)
+		if r.limbo.wishes.count().wished == 0 {
+			r.limbo.retire()
+		}
 		now := r.inTrouble()
 		if now && !trouble {
 			began = time.Now()
@@ -57,8 +60,11 @@ func (r *Redis) ensureLayout(ctx context.Context) error {
 	r.routes.RLock()
 	known := len(r.layout.servers) > 0
 	r.routes.RUnlock()
-	if known {
+	switch {
+	case known || r.running.Load():
 		return nil
+	case r.ctx.Err() != nil:
+		return ErrClosed
 	}
 	look, done := r.looker()
 	defer done()
@@ -70,7 +76,10 @@ func (r *Redis) ensureLayout(ctx context.Context) error {
 
 // looker looks for the layout of a target that has to be discovered, until done.
 func (r *Redis) looker() (look func(context.Context, bool) (found, error), done func()) {
-	if r.target.kind == sentinelled {
+	switch {
+	case r.opts.look != nil:
+		return func(ctx context.Context, _ bool) (found, error) { return r.opts.look(ctx) }, func() {}
+	case r.target.kind == sentinelled:
 		s := newSentinels(r)
 		return s.look, s.close
 	}

@@ -119,11 +119,17 @@ func (s *session) dead(ctx context.Context, now time.Time) error {
 		}
 		s.startDoubt(ctx)
 	}
-	if !stall.IsZero() && !now.Before(stall) && !s.doubted() {
-		s.mu.Lock()
-		v := s.oldest().verb
-		s.mu.Unlock()
-		return fmt.Errorf("pubsub: Redis at %s has not answered %s for %v", s.addr(), s.word(v), s.opts.ReplyTimeout)
+	if stall.IsZero() || now.Before(stall) || s.doubted() {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	late := now.Sub(stall) > s.opts.PongTimeout // this process stood still: what came meanwhile has not been read
+	if late {
+		s.headSince = now
+	}
+	if c := s.oldest(); c != nil && !now.Before(s.headSince.Add(s.opts.ReplyTimeout)) {
+		return fmt.Errorf("pubsub: Redis at %s has not answered %s for %v", s.addr(), s.word(c.verb), s.opts.ReplyTimeout)
 	}
 	return nil
 }

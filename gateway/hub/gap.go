@@ -73,7 +73,8 @@ func (m *missed) take() map[*Channel]struct{} {
 	return channels
 }
 
-// tellMissed tells the members who want to know.
+// tellMissed tells the members who want to know. Who has not been told yet that it is
+// subscribed has not missed anything.
 func (l *Local) tellMissed(m *missed) {
 	for channel := range m.take() {
 		p := l.parts[channel]
@@ -83,7 +84,7 @@ func (l *Local) tellMissed(m *missed) {
 		for f := range forms {
 			// Backwards, as in confirm: telling one may end its connection.
 			for i := len(p[f]) - 1; i >= 0; i-- {
-				if i < len(p[f]) && p[f][i].member.telling {
+				if i < len(p[f]) && p[f][i].member.telling && p[f][i].member.ready {
 					l.events.Gap(p[f][i].conn, p[f][i].member)
 				}
 			}

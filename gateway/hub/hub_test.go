@@ -405,6 +405,22 @@ func TestGapsAreTold(t *testing.T) {
 	}
 }
 
+// Who joins while a channel is not heard has been promised nothing yet.
+func TestGapsAreNotToldToThoseWhoWait(t *testing.T) {
+	b := newBench()
+	var first, waits Member
+	b.locals[0].Join(nil, &first, "news", Wants{Gaps: true})
+	b.Subscribed("news")
+	b.turn(0)
+	b.Interrupted(errors.New("test"))
+	b.locals[0].Join(nil, &waits, "news", Wants{Gaps: true})
+	b.Subscribed("news")
+	b.turn(0)
+	if b.missed[&first] != 1 || b.missed[&waits] != 0 || b.told[&waits] != 1 {
+		t.Errorf("told of the gap: the first %d times, who waited %d times; of the confirmation %d times", b.missed[&first], b.missed[&waits], b.told[&waits])
+	}
+}
+
 // What a full mailbox has cost stands in the book, once for each channel and burst.
 func TestFullMailboxIsAGap(t *testing.T) {
 	b := newBench()

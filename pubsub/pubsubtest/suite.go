@@ -11,11 +11,11 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"runtime/pprof"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
-
-	"go.uber.org/goleak"
 
 	"sluice/pubsub"
 )
@@ -382,13 +382,26 @@ func testRunAgain(t *testing.T, f Fixture) {
 func testShutdown(t *testing.T, f Fixture) {
 	b := f.Open(t, "t:")
 	publish(t, b, "warm", "the command pool has a connection now", 0)
-	before := goleak.IgnoreCurrent()
 	for range 3 {
-		sink := NewRecorder()
-		stop := Background(t, b, sink)
-		subscribe(t, b, sink, "a")
-		stop()
+		// What is started inside has the label, so that other tests may run meanwhile.
+		pprof.Do(t.Context(), pprof.Labels(shutdownLabel, t.Name()), func(context.Context) {
+			sink := NewRecorder()
+			stop := Background(t, b, sink)
+			subscribe(t, b, sink, "a")
+			stop()
+		})
+		Eventually(t, "nothing that was started runs any more", func() bool { return labelled(t.Name()) == 0 })
 	}
-	awaitReceivers(t, b, "a", 0) // an in-process server has noticed, too
-	goleak.VerifyNone(t, before)
+	awaitReceivers(t, b, "a", 0)
+}
+
+const shutdownLabel = "sluice-shutdown"
+
+// labelled is how many goroutines have that value of the label.
+func labelled(value string) int {
+	var profile strings.Builder
+	if err := pprof.Lookup("goroutine").WriteTo(&profile, 1); err != nil {
+		panic(err) // a Builder takes everything
+	}
+	return strings.Count(profile.String(), fmt.Sprintf("%q:%q", shutdownLabel, value))
 }
