@@ -1,7 +1,3 @@
-//go:build !invariants
-
-// The invariants are about what happens inside the node; these clients are not.
-
 package main
 
 import (
