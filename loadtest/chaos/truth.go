@@ -20,7 +20,8 @@ import (
 //     for the last flowingFor, in which nothing was being broken for this node.
 //
 // Moments just after the node itself was stopped do not count: it could not know
-// yet. Nor do those of its first seconds and of the run's last ones.
+// yet. Nor do those of its first seconds and of the run's last ones, nor a 200 that
+// is fresh: what was sent since may be under way.
 const (
 	deafAfter  = 2*time.Second + 250*time.Millisecond // what is promised, and what a busy machine takes
 	flowingFor = 3*time.Second + 250*time.Millisecond
@@ -52,8 +53,13 @@ func (t *testimony) lies() (list []string, judged int) {
 		channels = append(channels, c)
 	}
 	slices.Sort(channels)
+	ready, since := true, int64(0) // what it said last, and since when where that is yes
 	for _, s := range t.samples {
-		if !t.counts(s.At) {
+		if s.Ready && !ready {
+			since = s.At
+		}
+		ready = s.Ready
+		if !t.counts(s.At) || s.Ready && s.At-since < int64(acking) {
 			continue
 		}
 		judged++

@@ -66,6 +66,20 @@ func TestReadinessIsHeldAgainstDeliveries(t *testing.T) {
 	}
 }
 
+// A node that is ready again owes what is sent from then on.
+func TestFreshlyReady(t *testing.T) {
+	sent := every(second/10, 0, 30*second)
+	w := testimony{node: "n1#1", samples: []sample{{At: 13*second - acking.Nanoseconds()}, {At: 13 * second, Ready: true}, {At: 13*second + acking.Nanoseconds() - 1, Ready: true}},
+		held: span{0, 30 * second}, delivered: map[string][]int64{"c": every(second/10, 0, 10*second)}, published: map[string][]history.Message{"c": acked(sent)}}
+	if lies, judged := w.lies(); len(lies) != 0 || judged != 1 {
+		t.Errorf("%d judged, lies %q", judged, lies)
+	}
+	w.samples = append(w.samples, sample{At: 13*second + acking.Nanoseconds(), Ready: true})
+	if lies, judged := w.lies(); len(lies) != 1 || judged != 2 {
+		t.Errorf("%d judged, lies %q", judged, lies)
+	}
+}
+
 // What a deposed master says yes to is nobody's to deliver.
 func TestVainAcks(t *testing.T) {
 	sent := every(second/10, 0, 30*second)
