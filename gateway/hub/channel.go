@@ -34,6 +34,20 @@ type Channel struct {
 // isConfirmed says whether what is published now arrives. Hub.mu is held.
 func (c *Channel) isConfirmed() bool { return c.lane != nil && c.confirmed == c.lane.epoch }
 
+// deflates says whether a message of size bytes is to be deflated: a member takes
+// that, and it is long enough. Hub.mu is held.
+func (c *Channel) deflates(size int) bool {
+	if least := c.rules.MinDeflate; least == 0 || size < least {
+		return false
+	}
+	for i := range c.seats {
+		if c.seats[i].deflating > 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // seat is what the Hub knows of one reactor's members.
 type seat struct {
 	reactor   int32

@@ -4,8 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"runtime"
+	"sync/atomic"
 	"testing"
 	"time"
+	"unsafe"
 
 	"pgregory.net/rapid"
 
@@ -306,6 +309,71 @@ func BenchmarkDeliver(b *testing.B) {
 		bench.boxes[0].events = bench.boxes[0].events[:0]
 	}
 }
+
+// sink is a reactor that takes everything and keeps nothing.
+type sink struct{}
+
+func (sink) Post(any)            {}
+func (sink) Wake()               {}
+func (sink) Offer(any, int) bool { return true }
+
+// BenchmarkDeliverLanes has as many lanes as processors, with channels of their
+// own, and the table's lock between them.
+func BenchmarkDeliverLanes(b *testing.B) {
+	h := New(wishes{}, "n1", "n1", func(string) Rules { return Rules{} }, nil)
+	h.Attach([]Reactor{sink{}})
+	local := h.Local(0, Events{})
+	var number atomic.Int64
+	var m [64]Member
+	for i := range m {
+		local.Join(nil, &m[i], fmt.Sprint(i), Wants{})
+	}
+	payload := bytes.Repeat([]byte("x"), 128)
+	b.ReportAllocs()
+	b.RunParallel(func(pb *testing.PB) {
+		n := int(number.Add(1))
+		channel := fmt.Append(nil, n%len(m))
+		l := h.Lane(link(fmt.Sprint(n)))
+		for pb.Next() {
+			l.Deliver(channel, payload)
+		}
+	})
+}
+
+// BenchmarkChannel is what a channel with one member costs in memory: B/channel
+// is what is live of the table, without the connection and the broker.
+func BenchmarkChannel(b *testing.B) {
+	const channels = 500_000
+	live := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	for range b.N {
+		members := make([]Member, channels)
+		before := live()
+		h := New(deaf{}, "n1", "n1", func(string) Rules { return Rules{} }, nil)
+		h.Attach([]Reactor{sink{}})
+		local := h.Local(0, Events{})
+		l := h.Lane(link("redis:6379#0"))
+		for i := range members {
+			name := fmt.Sprintf("channel:%016d", i)
+			local.Join(nil, &members[i], name, Wants{})
+			l.Subscribed(name)
+		}
+		b.ReportMetric(float64(live()-before)/channels, "B/channel")
+		b.ReportMetric(float64(unsafe.Sizeof(Member{})), "B/member")
+		runtime.KeepAlive(members)
+		runtime.KeepAlive(local)
+	}
+}
+
+// deaf is a broker that keeps nothing.
+type deaf struct{}
+
+func (deaf) Subscribe(string)   {}
+func (deaf) Unsubscribe(string) {}
 
 // A panic at one member costs the rest of that run, and nothing that follows.
 func TestFanGoesOnAfterAPanic(t *testing.T) {

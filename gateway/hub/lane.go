@@ -39,11 +39,8 @@ func (h *Hub) Lane(link pubsub.Link) pubsub.Receiver {
 // that is counted and told.
 func (l *lane) Deliver(channel, payload []byte) {
 	h := l.h
-	h.mu.RLock()
-	c := h.channels[string(channel)]
-	h.mu.RUnlock()
-	if c == nil {
-		l.deliverDirect(channel, payload)
+	if string(channel) == h.direct {
+		l.deliverDirect(payload)
 		return
 	}
 	var d pubsub.Durable
@@ -53,17 +50,26 @@ func (l *lane) Deliver(channel, payload []byte) {
 			payload = d.Payload
 		}
 	}
-	p := &publication{channel: c, frame: Frame(payload)}
+	p := &publication{frame: Frame(payload)} // first, so that one turn with the lock is enough
 	p.exclude, p.excludes = ParseConn(h.life, d.Exclude)
-	if least := c.rules.MinDeflate; least > 0 && len(payload) >= least && h.deflating(c) {
-		p.deflated, _ = l.deflater.AppendFrame(nil, opcode(payload), payload) // nil where it does not pay
-	}
 	h.mu.RLock()
+	c := h.channels[string(channel)]
+	if c != nil && c.deflates(len(payload)) {
+		h.mu.RUnlock()
+		p.deflated, _ = l.deflater.AppendFrame(nil, opcode(payload), payload) // nil where it does not pay
+		h.mu.RLock()
+	}
 	defer h.mu.RUnlock()
+	if c == nil {
+		h.unwanted.Add(1) // it came before Redis had taken our UNSUBSCRIBE
+		return
+	}
+	// In the turn in which it is offered: Subscribed of another lane comes before or after.
 	if c.lane != nil && c.lane != l {
 		h.stale.Add(1)
 		return
 	}
+	p.channel = c
 	h.delivered.Add(1)
 	for i := range c.seats {
 		reactor := int(c.seats[i].reactor)
@@ -71,18 +77,6 @@ func (l *lane) Deliver(channel, payload []byte) {
 			l.lost = append(l.lost, loss{c, reactor})
 		}
 	}
-}
-
-// deflating reports whether a member of the channel takes deflated frames.
-func (h *Hub) deflating(c *Channel) bool {
-	h.mu.RLock()
-	defer h.mu.RUnlock()
-	for i := range c.seats {
-		if c.seats[i].deflating > 0 {
-			return true
-		}
-	}
-	return false
 }
 
 // offer hands a message to a reactor, which is woken at the end of the burst.
@@ -130,12 +124,8 @@ func (l *lane) tellLosses() {
 //
 //	<conn> <payload>          a message
 //	<conn>:<call> <payload>   the answer to a call
-func (l *lane) deliverDirect(channel, payload []byte) {
+func (l *lane) deliverDirect(payload []byte) {
 	h := l.h
-	if string(channel) != h.direct {
-		h.unwanted.Add(1) // it came before Redis had taken our UNSUBSCRIBE
-		return
-	}
 	address, message, _ := bytes.Cut(payload, []byte(" "))
 	conn, call, _ := strings.Cut(string(address), ":")
 	h.directs.Add(1)
