@@ -38,9 +38,12 @@ type session struct {
 	sent      []command          // guarded by mu; unanswered, oldest first
 	head      int                // guarded by mu; sent[:head] is answered
 	room      int                // guarded by mu; bytes of confirmations that may still be asked for
+	pinged    time.Time          // guarded by mu; when the unanswered PING was sent; zero: there is none
 	headSince time.Time          // guarded by mu; when the oldest became the oldest, or its last progress
 	cause     error              // guarded by mu; why the session was ended by us
 	trust     context.CancelFunc // guarded by mu; ends doubt; nil: there is none
+
+	window int // bytes of confirmations that may be outstanding
 
 	// Owned by the writer:
 	command []byte    // being written
@@ -90,8 +93,9 @@ func (v verb) String() string {
 func (l *lane) serve(ctx context.Context, o *opening) (up bool, err error) {
 	s := &session{
 		l: l, opts: &l.r.opts, conn: o.conn, out: l.out, first: o.first, born: o.began,
-		kick: make(chan struct{}, 1), proving: make(chan struct{}, 1), room: l.r.opts.ChunkBytes,
+		kick: make(chan struct{}, 1), proving: make(chan struct{}, 1), window: max(1, l.r.opts.ChunkBytes/l.r.opts.Lanes),
 	}
+	s.room = s.window
 	s.limit.Store(int32(s.opts.ChunkNames))
 	for _, c := range o.login {
 		s.expect(c)
@@ -229,6 +233,11 @@ func (s *session) strip(wire []byte) (channel []byte, ok bool) {
 	return wire[len(p):], true
 }
 
+// roomy says whether so many confirmations have come that it is worth asking for
+// more: as soon as one name fitted, each would get a command of its own. s.mu is
+// held.
+func (s *session) roomy() bool { return s.room > s.window/2 }
+
 // oldest returns the oldest unanswered command, or nil. s.mu is held.
 func (s *session) oldest() *command {
 	if s.head == len(s.sent) {
@@ -274,7 +283,6 @@ func (s *session) confirmed(v verb, wire []byte) error {
 	}
 
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	c = s.oldest() // it may have moved
 	c.names = c.names[1:]
 	last := len(c.names) == 0
@@ -282,9 +290,11 @@ func (s *session) confirmed(v verb, wire []byte) error {
 		s.done()
 	}
 	s.headSince = time.Now()
-	wasFull := s.room <= 0
+	wasRoomy := s.roomy()
 	s.room += confirmationBytes(len(wire))
-	if wasFull && s.room > 0 || last {
+	wake := s.head == len(s.sent) || s.roomy() && !wasRoomy
+	s.mu.Unlock()
+	if wake {
 		s.wakeWriter()
 	}
 	if last && v == verbSubscribe {
@@ -355,6 +365,9 @@ func (s *session) answered(ctx context.Context, rep reply) error {
 	// Not before its names are queued again, or fences would pass too early.
 	s.mu.Lock()
 	s.done()
+	if cmd.verb == verbPing {
+		s.pinged = time.Time{}
+	}
 	s.headSince = time.Now()
 	for _, name := range cmd.names {
 		s.room += confirmationBytes(len(s.opts.Prefix) + len(name))

@@ -263,7 +263,7 @@ func TestShortLivedConnectionsBackOff(t *testing.T) {
 }
 
 func TestWishesAreCoalesced(t *testing.T) {
-	onStage(t, Options{}, polite, func(s *stage) {
+	onStage(t, Options{ChunkNames: 1000}, polite, func(s *stage) {
 		s.after(time.Second)
 		began := time.Now()
 		s.Subscribe("first")
@@ -281,6 +281,57 @@ func TestWishesAreCoalesced(t *testing.T) {
 			t.Errorf("%d SUBSCRIBE and %d UNSUBSCRIBE", len(subs), len(unsubs))
 		}
 	})
+}
+
+// Lanes share what may be outstanding on their server.
+func TestLanesShareTheWindow(t *testing.T) {
+	const names, room, lanes = 4000, 40_000, 2
+	outstanding := room / confirmationBytes(len("sluice:")+200)
+	onStage(t, Options{ChunkBytes: room, Lanes: lanes}, func(command []string) string {
+		if command[0] == "SUBSCRIBE" {
+			return ""
+		}
+		return polite(command)
+	}, func(s *stage) {
+		for i := range names {
+			s.Subscribe(fmt.Sprintf("%0200d", i))
+		}
+		s.after(time.Second)
+		n := 0
+		for _, c := range s.fake.sent("SUBSCRIBE") {
+			n += len(c) - 1
+		}
+		if n < outstanding/2 || n > outstanding+lanes { // the writer waits until half is free
+			t.Errorf("%d names are outstanding, want up to %d", n, outstanding)
+		}
+	})
+}
+
+// What is asked for next waits until half of what was outstanding is confirmed:
+// else each confirmation would be followed by a command for one name.
+func TestWriterIsWokenForMany(t *testing.T) {
+	s := offline(t, &nobody{})
+	s.kick = make(chan struct{}, 1)
+	names := []string{"0", "1", "2", "3", "4", "5"}
+	s.window = len(names) * confirmationBytes(len("sluice:")+1)
+	s.room = s.window
+	for i := range names {
+		s.expect(command{verb: verbSubscribe, names: names[i : i+1]})
+	}
+	woken := ""
+	for _, name := range names {
+		if err := s.confirmed(verbSubscribe, []byte("sluice:"+name)); err != nil {
+			t.Fatal(err)
+		}
+		select {
+		case <-s.kick:
+			woken += name
+		default:
+		}
+	}
+	if woken != "35" || s.room != s.window {
+		t.Errorf("woken after %q, %d bytes of %d are free", woken, s.room, s.window)
+	}
 }
 
 func TestChunks(t *testing.T) {
@@ -304,7 +355,7 @@ func TestChunks(t *testing.T) {
 			}
 			outstanding += len(polite(c))
 		}
-		if outstanding < room/2 || outstanding > room+1000 {
+		if outstanding < room/3 || outstanding > room+1000 { // the writer waits until half is free
 			t.Errorf("%d bytes of confirmations are outstanding, %d are allowed", outstanding, room)
 		}
 		s.after(3 * time.Second)

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strconv"
 	"sync"
@@ -328,4 +329,45 @@ func TestRestartBeginsWithTheFirst(t *testing.T) {
 	if len(rest) != 999 || slices.Contains(rest, "500") {
 		t.Errorf("%d others follow", len(rest))
 	}
+}
+
+// BenchmarkWish is what a subscribed channel costs in memory, without its name,
+// which the owner of the wish has anyway: B/channel is live, peak-B/channel while
+// all of them wait to be subscribed again.
+func BenchmarkWish(b *testing.B) {
+	const channels = 500_000
+	names := make([]string, channels)
+	for i := range names {
+		names[i] = fmt.Sprintf("channel:%016d", i)
+	}
+	live := func() float64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return float64(m.HeapAlloc)
+	}
+	for range b.N {
+		before := live()
+		w := newWishes()
+		for _, name := range names {
+			w.want(name)
+		}
+		w.restart("")
+		peak := live()
+		for {
+			sub, _, _, _ := w.take(100, 1<<20, 0)
+			if len(sub) == 0 {
+				break
+			}
+			for _, name := range sub {
+				w.subscribed(name)
+			}
+		}
+		b.ReportMetric((live()-before)/channels, "B/channel")
+		b.ReportMetric((peak-before)/channels, "peak-B/channel")
+		if n := w.count().confirmed; n != channels {
+			b.Fatalf("%d are confirmed", n)
+		}
+	}
+	runtime.KeepAlive(names)
 }

@@ -43,6 +43,9 @@ func (s *session) expect(c command) {
 	if s.head == len(s.sent) {
 		s.headSince = c.sent
 	}
+	if c.verb == verbPing {
+		s.pinged = c.sent
+	}
 	for _, name := range c.names {
 		s.room -= confirmationBytes(len(s.opts.Prefix) + len(name))
 	}
@@ -81,12 +84,7 @@ func (s *session) ping(now time.Time) error {
 func (s *session) pingSent() time.Time {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, c := range s.sent[s.head:] {
-		if c.verb == verbPing {
-			return c.sent
-		}
-	}
-	return time.Time{}
+	return s.pinged
 }
 
 // deadlines returns when the session is dead if nothing changes: silence is
@@ -174,19 +172,23 @@ func (s *session) flush(now time.Time) (more bool, err error) {
 	if now.Before(s.flushAt) {
 		return true, nil
 	}
-	for {
-		s.mu.Lock()
-		room := s.room
-		s.mu.Unlock()
-		if room <= 0 {
-			return false, nil // the receive loop wakes us
-		}
+	s.mu.Lock()
+	room, roomy := s.room, s.roomy()
+	s.mu.Unlock()
+	if !roomy {
+		return false, nil // the receive loop wakes us
+	}
+	for room > 0 {
 		n, err := s.chunk(room)
 		if n == 0 || err != nil {
 			return false, err
 		}
 		s.flushAt = now.Add(s.opts.FlushInterval)
+		s.mu.Lock()
+		room = s.room
+		s.mu.Unlock()
 	}
+	return false, nil
 }
 
 // chunk sends one SUBSCRIBE and one UNSUBSCRIBE at most; in a Cluster, where names
