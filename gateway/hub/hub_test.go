@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"os"
 	"runtime"
+	"runtime/debug"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -341,18 +343,27 @@ func BenchmarkDeliverLanes(b *testing.B) {
 }
 
 // BenchmarkChannel is what a channel with one member costs in memory: B/channel
-// is what is live of the table, without the connection and the broker.
+// is what is live of the table, without the connection and the broker, and
+// rss-B/channel what the process has of the machine for it.
 func BenchmarkChannel(b *testing.B) {
 	const channels = 500_000
-	live := func() uint64 {
-		runtime.GC()
+	memory := func() (live, rss int) {
+		debug.FreeOSMemory()
 		var m runtime.MemStats
 		runtime.ReadMemStats(&m)
-		return m.HeapAlloc
+		statm, err := os.ReadFile("/proc/self/statm")
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := fmt.Sscan(string(statm), &rss, &rss); err != nil { // the second word
+			b.Fatal(err)
+		}
+		return int(m.HeapAlloc), rss * os.Getpagesize()
 	}
 	for range b.N {
 		members := make([]Member, channels)
-		before := live()
+		clear(members) // so that the machine has given it
+		live, rss := memory()
 		h := New(deaf{}, "n1", "n1", func(string) Rules { return Rules{} }, nil)
 		h.Attach([]Reactor{sink{}})
 		local := h.Local(0, Events{})
@@ -362,7 +373,9 @@ func BenchmarkChannel(b *testing.B) {
 			local.Join(nil, &members[i], name, Wants{})
 			l.Subscribed(name)
 		}
-		b.ReportMetric(float64(live()-before)/channels, "B/channel")
+		liveNow, rssNow := memory()
+		b.ReportMetric(float64(liveNow-live)/channels, "B/channel")
+		b.ReportMetric(float64(rssNow-rss)/channels, "rss-B/channel")
 		b.ReportMetric(float64(unsafe.Sizeof(Member{})), "B/member")
 		runtime.KeepAlive(members)
 		runtime.KeepAlive(local)
