@@ -56,14 +56,14 @@ lint: ## the linters of .golangci.yml; the first run builds them, a minute or tw
 	@log=$$($(GOLANGCI) version 2>&1) || { printf '%s\n' "$$log"; exit 1; }
 	@$(GOLANGCI) run ./...
 
-# The program's own tests take minutes. They run once, with the ownership checks compiled in, which is the stricter way.
+# Many tests wait for others more than they compute, hence -parallel. The program's own take minutes: they run once, with the ownership checks compiled in, which is the stricter way.
 unit: ## all tests under the race detector, those of gateway excepted: see invariants
 	@$(call step,go test -race)
-	@go test -race -timeout 8m $$(go list ./... | grep -v '/gateway')
+	@go test -race -timeout 8m -parallel 6 $$(go list ./... | grep -v '/gateway')
 
 invariants: ## the tests of loop and gateway under the race detector, with their ownership checks compiled in
 	@$(call step,go test -race -tags invariants)
-	@go test -race -timeout 8m -tags invariants ./loop/... ./gateway/...
+	@go test -race -timeout 8m -parallel 6 -tags invariants ./loop/... ./gateway/...
 
 fuzz: ## every fuzz target for T=60s
 	@.ci/fuzz $(T)

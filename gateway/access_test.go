@@ -708,6 +708,7 @@ func TestKeySetsRotate(t *testing.T) {
 }
 
 func TestKeySetIsNotThereAtStart(t *testing.T) {
+	t.Parallel()
 	p := newPublisher(t)
 	token := sign(t, p.publish(t, "1"), auth.Claims{})
 	document := p.document.Swap(nil)

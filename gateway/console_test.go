@@ -14,6 +14,7 @@ import (
 // shows, what is sent is in the inbox, and how a connection ends is told.
 // SCREENSHOTS names a folder to keep screenshots in.
 func TestConsole(t *testing.T) {
+	t.Parallel()
 	n := startNode(t, "--dev").ready()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

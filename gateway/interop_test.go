@@ -54,6 +54,7 @@ func startInterop(t *testing.T, flags ...string) *testNode {
 }
 
 func TestInterop(t *testing.T) {
+	t.Parallel()
 	n := startInterop(t)
 	for name, dial := range foreignClients {
 		for _, deflate := range []bool{false, true} {

@@ -289,6 +289,7 @@ func TestAcceptRate(t *testing.T) {
 }
 
 func TestClientsThatSendTooMuch(t *testing.T) {
+	t.Parallel()
 	text := func(payload string, times int) func(*client) {
 		return func(c *client) {
 			for range times {
@@ -402,6 +403,7 @@ func TestIncompleteMessagesAreBounded(t *testing.T) {
 // TestEveryLimitIsCounted: what a client reaches is counted under the name of the
 // setting, and nothing else is.
 func TestEveryLimitIsCounted(t *testing.T) {
+	t.Parallel()
 	const handshake = "Host: a\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 	ada := "/ws?channel=a&token=" + sign(t, testKey, auth.Claims{User: "ada"})
 	says := func(words string) func(*testNode) { return func(n *testNode) { n.say(words) } }

@@ -77,6 +77,7 @@ func (n *testNode) renews() {
 }
 
 func TestNodesHearOfEachOther(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	a := startNodeWithID(t, "a", server.URL)
 	b := startProcess(t, "b", server.URL)
@@ -154,6 +155,7 @@ func TestNodesHearOfEachOther(t *testing.T) {
 // Wherever Redis is, and whoever is the master, nodes see each other, and what a
 // newcomer is told to type works.
 func TestNodesOnAnyRedis(t *testing.T) {
+	t.Parallel()
 	for _, row := range []struct {
 		name  string
 		start func(t *testing.T) (url string, change func())

@@ -177,6 +177,7 @@ func TestInboxHearsTheClient(t *testing.T) {
 // The names of connections and the ids of entries are not used again by a node of
 // the same name: an answer that comes late must not reach a stranger.
 func TestNamesAreNotUsedAgain(t *testing.T) {
+	t.Parallel()
 	server := redistest.Start(t)
 	seen := map[any]bool{}
 	for range 2 {
