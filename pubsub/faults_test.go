@@ -286,7 +286,8 @@ func TestTLS(t *testing.T) {
 		t.Fatal(err)
 	}
 	tls := redistest.Start(t, "--tls-port", port, "--tls-cert-file", cert, "--tls-key-file", key, "--tls-auth-clients", "no")
-	b := run(t, pubsub.Options{URL: "rediss://127.0.0.1:" + port + "?skip_verify=true", PingEvery: 20 * time.Millisecond})
+	tls.Do("ACL", "SETUSER", "gate", "on", ">p/w#1", "resetchannels", "&sluice:*", "-@all", "+subscribe", "+unsubscribe", "+ping", "+publish")
+	b := run(t, pubsub.Options{URL: "rediss://gate:p%2Fw%231@127.0.0.1:" + port + "?skip_verify=true", PingEvery: 20 * time.Millisecond})
 	b.subscribed(t, "a")
 	b.delivers(t, tls, "a")
 	b.await(t, "PINGs are answered", func() bool { return b.Stats().RoundTrip > 0 })

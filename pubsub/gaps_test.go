@@ -400,12 +400,28 @@ func TestStandingStillIsNoReasonToLeave(t *testing.T) {
 		s.after(time.Second)
 		session := s.lane0().state.session
 		sent := session.sent[session.head].sent
-		if err := session.dead(t.Context(), sent.Add(session.opts.ReplyTimeout+time.Minute)); err != nil {
+		if err := session.dead(s.t.Context(), sent.Add(session.opts.ReplyTimeout+time.Minute)); err != nil {
 			t.Errorf("after a minute: %v", err)
 		}
 		session.headSince = sent
-		if err := session.dead(t.Context(), sent.Add(session.opts.ReplyTimeout)); err == nil {
+		if err := session.dead(s.t.Context(), sent.Add(session.opts.ReplyTimeout)); err == nil {
 			t.Error("in time: no error")
+		}
+	})
+}
+
+// A doubt that begins as something comes ends at once: nothing may come that would
+// end it later.
+func TestDoubtThatBeginsTooLate(t *testing.T) {
+	onStage(t, Options{}, polite, func(s *stage) {
+		session := s.lane0().state.session // it has just read the answer to a PING
+		session.startDoubt(s.t.Context())
+		if session.doubted() {
+			t.Error("it is doubted")
+		}
+		s.after(time.Second)
+		if lost, _ := s.losses(); len(lost) != 0 {
+			t.Errorf("lost: %q", lost)
 		}
 	})
 }

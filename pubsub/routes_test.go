@@ -1,12 +1,17 @@
 package pubsub
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
+	"time"
 
+	"github.com/redis/go-redis/v9"
 	"pgregory.net/rapid"
 )
 
@@ -136,3 +141,54 @@ func TestNothingIsAppliedAfterClose(t *testing.T) {
 		t.Error("it publishes")
 	}
 }
+
+// What a server of a Cluster has not executed is published again, for a while, where
+// the channel is then; anything else is not.
+func TestPublishFollows(t *testing.T) {
+	errUnknown := errors.New("i/o timeout")
+	for _, row := range []struct {
+		name    string
+		url     string
+		answers []error // to attempts, the last one to all that follow
+		want    string  // attempts, time, error
+	}{
+		{"at once", "redis+cluster://a:1", []error{nil}, "1 0s <nil>"},
+		{"the same server, a moment later", "redis+cluster://a:1", []error{said("CLUSTERDOWN Hash slot not served"), said("TRYAGAIN"), nil}, "3 40ms <nil>"},
+		{"closed, because it is gone", "redis+cluster://a:1", []error{redis.ErrClosed, nil}, "2 20ms <nil>"},
+		{"sent about for ever", "redis+cluster://a:1", []error{said("MOVED 1 b:1")}, "101 2s pubsub: publishing on sluice:x: MOVED 1 b:1"},
+		{"unknown", "redis+cluster://a:1", []error{errUnknown, nil}, "1 0s pubsub: publishing on sluice:x: i/o timeout"},
+		{"refused", "redis+cluster://a:1", []error{said("NOPERM"), nil}, "1 0s pubsub: publishing on sluice:x: NOPERM"},
+		{"there is no other server", "redis://a:1", []error{said("LOADING"), nil}, "1 0s pubsub: publishing on sluice:x: LOADING"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				c, attempts := newFakeCluster(), 0
+				o := c.options()
+				o.URL = row.url
+				o.publish = func(context.Context, string, string, any) (int64, error) {
+					attempts++
+					return 1, row.answers[min(attempts, len(row.answers))-1]
+				}
+				r, err := Open(o)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer r.Close()
+				if err := r.ensureLayout(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				began := time.Now()
+				_, err = r.Publish(t.Context(), "x", nil)
+				if got := fmt.Sprint(attempts, " ", time.Since(began), " ", err); got != row.want {
+					t.Errorf("%s, want %s", got, row.want)
+				}
+			})
+		})
+	}
+}
+
+// said is an error answer.
+type said string
+
+func (e said) Error() string { return string(e) }
+func (said) RedisError()     {}

@@ -43,6 +43,11 @@ func TestEndpoints(t *testing.T) {
 		Metrics:      http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { text(w, 200, "sluice_connections 3\n") }),
 		Inbox:        func(context.Context, int) ([]InboxEntry, error) { return nil, nil },
 		CheckChannel: shortName,
+		Gaps: func() Gaps {
+			at := time.Unix(1_790_000_000, 0).UTC()
+			end := at.Add(time.Second)
+			return Gaps{Node: "node-a", Forgotten: 4, Gaps: []Gap{{Link: "r:1#0", Cause: "moved", From: at, To: &end, Channels: 2}, {Link: "r:1#0", Channel: "news", From: end, Cause: "oversize", Channels: 1}}}
+		},
 	}
 	broken := Options{
 		Ready: func() error { return errors.New("no probe has come back from Redis for 4 s") },
@@ -71,6 +76,11 @@ func TestEndpoints(t *testing.T) {
 		{"inbox, count zero", full, "GET", "/api/inbox?count=0", 400, "from 1 to 200"},
 		{"inbox, Redis down", broken, "GET", "/api/inbox", 503, "redis: connection refused"},
 		{"no inbox", Options{}, "GET", "/api/inbox", 501, "no inbox"},
+		{"gaps", full, "GET", "/api/gaps", 200, `"forgotten":4,"gaps":[{"link":"r:1#0","channel":"","cause":"moved","from":"2026-09-21T14:13:20Z","to":"2026-09-21T14:13:21Z","channels":2}`},
+		{"a gap that has not ended", full, "GET", "/api/gaps", 200, `"from":"2026-09-21T14:13:21Z","to":null`},
+		{"no gap", Options{Gaps: func() Gaps { return Gaps{Node: "n"} }}, "GET", "/api/gaps", 200, `{"node":"n","forgotten":0,"gaps":[]}`},
+		{"gaps are not remembered", Options{}, "GET", "/api/gaps", 501, "does not remember gaps"},
+		{"gaps take no POST", full, "POST", "/api/gaps", 405, "not POST"},
 		{"no publish", Options{}, "POST", "/api/publish", 501, "switched off"},
 		{"check, good", full, "GET", "/api/check?channel=news", 200, `{"result":{}}`},
 		{"check, bad", full, "GET", "/api/check?channel=" + strings.Repeat("x", 256), 400, "the limit is 255"},
