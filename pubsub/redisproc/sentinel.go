@@ -126,16 +126,22 @@ func (g *Sentinel) Failover() (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = eventually("SENTINEL FAILOVER", func() error { // refused while the last one is not over
+	var master *Server
+	err = eventually("SENTINEL FAILOVER", func() error {
+		if master, err = g.Master(); err != nil {
+			return err
+		}
+		if master != old {
+			return isMaster(master)
+		}
+		// It is refused while the last one is not over. On a busy machine Sentinel may
+		// give up, and has to be told again.
 		_, err := ask(g.Sentinels[0], func(ctx context.Context, c *redis.SentinelClient) (string, error) {
 			return c.Failover(ctx, MasterName).Result()
 		})
-		return err
+		return errors.Join(errors.New("the old master still is"), err)
 	})
-	if err != nil {
-		return nil, err
-	}
-	return g.AwaitMaster(old)
+	return master, err
 }
 
 // AwaitMaster waits until all Sentinels name a master that is not old, and it is
