@@ -41,7 +41,7 @@
 // carry them now, wish by wish, while others go on wishing.
 //
 // Start reading at broker.go (the contract), redis.go and layout.go (who carries
-// what), lane.go (reconnecting), session.go and writer.go (one connection), wishes.go
+// what), lane.go (reconnecting), session.go, writer.go and answers.go (one connection), wishes.go
 // (what is wanted, what Redis knows), proof.go, doubt.go, gaps.go, resp.go (the
 // wire), inbox.go, lease.go.
 //
@@ -58,6 +58,9 @@
 //     confirmation. What was published outside of all gaps has been delivered.
 //     After a failover, or while slots move, the gap lasts until the old master
 //     knows that it is none: until then it takes messages that nobody hears.
+//   - In a Cluster with sharded pub/sub a replica that becomes the master may
+//     deliver again what its master has delivered just before, inside the gap.
+//     Redis does that, and nothing in a plain message tells it from a new one.
 //   - A message longer than Options.MaxMessage is skipped, counted, and told.
 //   - Publish has Redis execute a message once or not at all; a command is sent
 //     again only where a server has answered that it did not execute it.
