@@ -51,7 +51,9 @@ func (l *lane) Deliver(channel, payload []byte) {
 		}
 	}
 	p := &publication{frame: Frame(payload)} // first, so that one turn with the lock is enough
-	p.exclude, p.excludes = ParseConn(h.life, d.Exclude)
+	if d.Exclude != "" {
+		p.exclude, p.excludes = ParseConn(h.life, d.Exclude)
+	}
 	h.mu.RLock()
 	c := h.channels[string(channel)]
 	if c != nil && c.deflates(len(payload)) {
