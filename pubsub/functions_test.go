@@ -181,8 +181,8 @@ func TestDurableOptions(t *testing.T) {
 	}
 }
 
-// In one step with the state that it is about: a backend's transaction, or its
-// script, publishes what it has changed.
+// In one step with the state that it is about: a backend's transaction publishes
+// what it has changed.
 func TestDurableInTransactions(t *testing.T) {
 	s := redistest.Start(t)
 	s.Do("FUNCTION", "LOAD", pubsub.FunctionLibrary())

