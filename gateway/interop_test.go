@@ -167,12 +167,19 @@ func dialGorilla(ctx context.Context, url string, deflate bool) (foreignClient, 
 	if err != nil {
 		return nil, err
 	}
-	return gorillaClient{c}, c.SetReadDeadline(time.Now().Add(patience))
+	return gorillaClient{c}, nil
 }
 
 func (c gorillaClient) send(kind int, payload []byte) error { return c.WriteMessage(kind, payload) }
 
-func (c gorillaClient) receive() (int, []byte, error) { return c.ReadMessage() }
+// receive has a deadline of its own each time: the longest message alone takes seconds
+// to inflate under the race detector.
+func (c gorillaClient) receive() (int, []byte, error) {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, nil, err
+	}
+	return c.ReadMessage()
+}
 
 // ping uses that gorilla handles pongs while it reads.
 func (c gorillaClient) ping(payload string) error {

@@ -121,7 +121,7 @@ func TestOfferAndDrained(t *testing.T) {
 		return full
 	})
 	for range accepted {
-		if err := c.SetReadDeadline(time.Now().Add(10 * time.Second)); err != nil {
+		if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
 			t.Fatal(err)
 		}
 		if _, got, err := c.read(); err != nil || len(got) != 16<<10 {

@@ -23,7 +23,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // script is a Handler made of functions. Without any it upgrades every request,
 // echoes every message and calls every event that is a func().

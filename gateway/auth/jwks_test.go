@@ -73,7 +73,7 @@ func (f *fakeIssuer) count() int { return len(f.requests()) }
 func (f *fakeIssuer) run(t *testing.T, v *Verifier) (stop func()) {
 	t.Helper()
 	stop = start(t, v)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for s := v.Status()[0]; s.Fetched.IsZero() && s.Err == nil; s = v.Status()[0] {
 		if time.Now().After(deadline) {
 			t.Fatal("no fetch within 10 s")
@@ -333,7 +333,7 @@ func TestBackoff(t *testing.T) {
 func TestRunOnce(t *testing.T) {
 	v := mustNew(t, Options{})
 	stop := start(t, v)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for !v.running.Load() {
 		if time.Now().After(deadline) {
 			t.Fatal("Run does not begin")

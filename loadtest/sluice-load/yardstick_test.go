@@ -59,7 +59,7 @@ func freePort(t *testing.T) string {
 }
 
 func awaitListener(t *testing.T, port string) {
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(30 * time.Second)
 	for {
 		c, err := net.Dial("tcp", "127.0.0.1:"+port)
 		if err == nil {
