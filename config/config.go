@@ -45,6 +45,7 @@ type Config struct {
 	Close       Close       `yaml:"close" embed:"" prefix:"close-" group:"Closing"`
 	PubSub      PubSub      `yaml:"pubsub" embed:"" prefix:"pubsub-" group:"Redis pub/sub"`
 	Inbox       Inbox       `yaml:"inbox" embed:"" prefix:"inbox-" group:"Inbox, from clients to services"`
+	RPC         RPC         `yaml:"rpc" embed:"" prefix:"rpc-" group:"Calls from clients to services"`
 	Shutdown    Shutdown    `yaml:"shutdown" embed:"" prefix:"shutdown-" group:"Shutdown"`
 	Log         Log         `yaml:"log" embed:"" prefix:"log-" group:"Log"`
 
@@ -142,6 +143,12 @@ type Inbox struct {
 	QueueBytes Size   `yaml:"queue_bytes" range:"64KiB..64GiB" help:"Bytes of client messages that may wait for Redis on this node; at least message.max"`
 }
 
+// RPC is calls that clients make and services answer.
+type RPC struct {
+	Timeout time.Duration `yaml:"timeout" range:"100ms..10m" help:"Time that services have to answer a client's call; then the client is told that nobody has"`
+	Pending int           `yaml:"pending" range:"1..10000" help:"Calls of one connection that may wait for an answer; further ones are refused with an error"`
+}
+
 // Shutdown is the drain after SIGTERM.
 type Shutdown struct {
 	Timeout time.Duration `yaml:"timeout" range:"0s..24h" help:"Time that clients have to take their last messages and their goodbye after SIGTERM, all at once, before they are cut; give the supervisor some seconds more before it kills"`
@@ -177,6 +184,7 @@ func Default() Config {
 		Close:     Close{Timeout: 5 * time.Second},
 		PubSub:    PubSub{Lanes: 1, ProbeInterval: time.Second, ProbeTimeout: 750 * time.Millisecond},
 		Inbox:     Inbox{Stream: "inbox", MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
+		RPC:       RPC{Timeout: 10 * time.Second, Pending: 64},
 		Shutdown:  Shutdown{Timeout: 30 * time.Second},
 		Log:       Log{Level: "info", Format: "json"},
 	}

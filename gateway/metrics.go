@@ -62,6 +62,7 @@ func (s *snapshot) limits() map[string]int64 {
 	reached := map[string]int64{
 		"connections.per_address": c.PerAddress.Load(),
 		"connections.per_user":    c.PerUser.Load(),
+		"rpc.pending":             c.ManyCalls.Load(),
 		"connections.channels":    c.Channels.Load(),
 	}
 	for l, setting := range limitSettings {
@@ -179,6 +180,14 @@ func newMetrics(a *App) *metrics {
 	gauge("inbox_queue_entries", "Inbox entries that wait for Redis.", func(s *snapshot) float64 { return float64(s.inbox.QueueEntries) })
 	gauge("inbox_queue_bytes", "Bytes of those.", func(s *snapshot) float64 { return float64(s.inbox.QueueBytes) })
 	gauge("inbox_wait_seconds", "How long the oldest of them has waited.", func(s *snapshot) float64 { return s.inbox.OldestWait.Seconds() })
+
+	counter("rpc_calls_total", "Calls that clients made.", func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Made.Load()) })
+	counter("rpc_answers_total", "Calls that services answered in time.", func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Answered.Load()) })
+	counter("rpc_timeouts_total", "Calls that nobody answered within rpc.timeout: the workers are slow, or there are none.",
+		func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Timeouts.Load()) })
+	counter("rpc_unexpected_total", "Answers to no call that waits: they came late, twice, or with a name that was never given.",
+		func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Unexpected.Load()) })
+	gauge("rpc_pending", "Calls that wait for an answer.", func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Pending.Load()) })
 
 	gauge("nodes", "Nodes that are alive as far as this one knows, itself included.", func(s *snapshot) float64 { return float64(s.lease.Peers) })
 	gauge("lease_age_seconds", "Time since this node last showed Redis that it lives; +Inf: it never has. Beyond node.lease_ttl the other nodes may take it for dead.",

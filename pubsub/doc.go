@@ -117,7 +117,7 @@
 // Each entry has these fields; their order may change, their names will not.
 //
 //	type     always  connect, message, rpc, subscribe, unsubscribe, disconnect
-//	id       always  idempotency id: the client's, or this node's
+//	id       always  idempotency id: this node's, or user:<user>:<id>, conn:<conn>:<id> with the client's
 //	conn     always  connection id; PUBLISH <reply> '<conn> …' reaches it
 //	user     always  user id; empty: anonymous
 //	reply    always  channel of this node, with prefix

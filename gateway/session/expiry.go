@@ -88,4 +88,5 @@ func (h *Handler) OnTick() {
 			c.Close(codec.StatusPolicyViolation, "the token has expired")
 		}
 	}
+	h.expireCalls(time.Now())
 }

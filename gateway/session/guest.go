@@ -14,7 +14,8 @@ import (
 // guest is who is connected, whatever they speak. It is counted from admit until
 // goodbye.
 type guest struct {
-	who *auth.Identity // nil: anonymous
+	who  *auth.Identity // nil: anonymous
+	sent uint32         // inbox entries with ids of our own so far
 }
 
 // user is the authenticated user's name, "" for anonymous.

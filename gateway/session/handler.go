@@ -12,11 +12,12 @@ type Handler struct {
 	local  *hub.Local
 	r      *loop.Reactor
 	expiry *expiry
+	calls  *calls
 }
 
 // NewHandler makes the handler of a reactor.
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
-	h := &Handler{node: n, r: r, expiry: newExpiry(func(id loop.ConnID) bool { return r.Conn(id) != nil })}
+	h := &Handler{node: n, r: r, expiry: newExpiry(func(id loop.ConnID) bool { return r.Conn(id) != nil }), calls: newCalls(&n.Counters.Calls)}
 	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap})
 	return h
 }
@@ -124,11 +125,19 @@ func (h *Handler) event(e any) {
 		h.direct(e)
 	case unstored:
 		h.unstored(e)
+	case uncalled:
+		h.uncalled(e)
+	case outcome:
+		h.outcome(e)
 	}
 }
 
 // direct passes a message on to one connection.
 func (h *Handler) direct(d *hub.Direct) {
+	if d.Call != "" {
+		h.answered(d)
+		return
+	}
 	if c := h.r.Conn(d.Conn); c != nil {
 		if s, ok := c.Session.(dialect); ok && s.direct(c, d) {
 			return
@@ -139,6 +148,7 @@ func (h *Handler) direct(d *hub.Direct) {
 
 // OnClose implements loop.Handler.
 func (h *Handler) OnClose(c *loop.Conn, end loop.End) {
+	h.calls.forget(c.ID())
 	if d, ok := c.Session.(dialect); ok {
 		d.closed(h, c, end)
 	}

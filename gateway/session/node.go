@@ -41,6 +41,8 @@ type Counters struct {
 	PerUser     atomic.Int64      // for Policy.PerUser
 	Channels    atomic.Int64      // for Policy.MaxChannels
 	InboxFailed atomic.Int64      // entries that the inbox did not take, or Redis did not
+	ManyCalls   atomic.Int64      // calls refused for Policy.MaxCalls
+	Calls       CallCounters
 }
 
 // Closes counts ended connections by the name of their close code and by who

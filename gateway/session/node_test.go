@@ -70,13 +70,13 @@ func newReporter(inbox Inbox) *Handler {
 func TestReport(t *testing.T) {
 	inbox := &stream{}
 	h := newReporter(inbox)
-	c, other := new(loop.Conn), &plain{}
-	s := &plain{guest: guest{who: &auth.Identity{User: "42"}}}
+	c, other := new(loop.Conn), &guest{}
+	g := &guest{who: &auth.Identity{User: "42"}}
 	before := time.Now()
-	s.report(h, c, pubsub.Entry{Type: "message", Channel: "a b", Data: []byte("x")}, nil)
-	other.report(h, c, pubsub.Entry{Type: "connect", Channel: "a"}, nil)
+	h.report(c, g, pubsub.Entry{Type: "message", Channel: "a b", Data: []byte("x")}, nil)
+	h.report(c, other, pubsub.Entry{Type: "connect", Channel: "a"}, nil)
 	for range 100 {
-		s.report(h, c, pubsub.Entry{Type: "message", Channel: "a"}, nil)
+		h.report(c, g, pubsub.Entry{Type: "message", Channel: "a"}, nil)
 	}
 	e := inbox.entries[0]
 	if e.Type != "message" || e.Channel != "a b" || string(e.Data) != "x" || e.User != "42" || e.Reply != "sluice:{node:n1}" || e.Node != "n1" {
@@ -115,9 +115,9 @@ func TestReportTellsOnceWhatBecameOfIt(t *testing.T) {
 			inbox := &stream{refuse: row.refuse}
 			h := newReporter(inbox)
 			var told []error
-			s := &plain{}
-			s.report(h, new(loop.Conn), pubsub.Entry{Type: "message"}, func(err error) { told = append(told, err) })
-			s.report(h, new(loop.Conn), pubsub.Entry{Type: "disconnect"}, nil) // nobody to tell
+			g := &guest{}
+			h.report(new(loop.Conn), g, pubsub.Entry{Type: "message"}, func(err error) { told = append(told, err) })
+			h.report(new(loop.Conn), g, pubsub.Entry{Type: "disconnect"}, nil) // nobody to tell
 			if row.refuse == nil {
 				if told != nil {
 					t.Errorf("told %v before Redis has it", told)

@@ -4,11 +4,7 @@ import (
 	"encoding/json"
 	"iter"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
-
-	"go.uber.org/zap"
 
 	"sluice/codec"
 	"sluice/gateway/auth"
@@ -28,7 +24,6 @@ type plain struct {
 	offer  *offer // until the handshake is answered
 	member hub.Member
 	more   *further // nil: it has one channel
-	sent   uint32   // inbox entries of this connection so far
 	opened bool
 	gaps   bool // the client wants to be told when messages may have been missed
 }
@@ -148,7 +143,7 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 	}
 	s.opened = true
 	h.watchExpiry(c, &s.guest)
-	s.report(h, c, pubsub.Entry{Type: "connect", Channel: s.channels(nil)}, nil)
+	h.connected(c, &s.guest, s.channels(nil))
 }
 
 func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte) {
@@ -158,7 +153,7 @@ func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte
 		return
 	}
 	id, r := c.ID(), h.r
-	s.report(h, c, pubsub.Entry{Type: "message", Channel: channels, Data: append([]byte{}, payload...)}, func(err error) {
+	h.report(c, &s.guest, pubsub.Entry{Type: "message", Channel: channels, Data: append([]byte{}, payload...)}, func(err error) {
 		if err != nil {
 			r.Post(unstored{id, err})
 		}
@@ -197,35 +192,11 @@ func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 	h.node.goodbye(c, &s.guest)
 	if s.opened {
 		h.node.ended(c, end)
-		data := []byte(strconv.Itoa(int(end.Code)) + " " + end.Reason)
-		s.report(h, c, pubsub.Entry{Type: "disconnect", Channel: s.channels(nil), Data: data}, nil)
+		h.disconnected(c, &s.guest, s.channels(nil), end)
 	}
 	for m := range s.members() {
 		h.local.Leave(m)
 	}
-}
-
-// report completes an entry and puts it into the inbox. done, if any, is called
-// once with what became of it, also when it is refused at once.
-func (s *plain) report(h *Handler, c *loop.Conn, e pubsub.Entry, done func(error)) {
-	s.sent++
-	e.Conn = hub.ConnName(h.node.Life, c.ID())
-	e.ID = e.Conn + "." + strconv.FormatUint(uint64(s.sent), 36)
-	e.User, e.Reply, e.Node, e.Time = s.user(), h.node.Reply, h.node.ID, time.Now()
-	e.Done = func(err error) {
-		if err != nil {
-			h.node.Counters.InboxFailed.Add(1)
-			h.node.Log.Warn("an inbox entry is lost, or may be: "+e.Type, zap.Error(err))
-		}
-		if done != nil {
-			done(err)
-		}
-	}
-	err := h.node.Inbox.Add(e)
-	if err == nil {
-		return
-	}
-	e.Done(err)
 }
 
 // channels are the names of those of the connection's channels that are wanted,

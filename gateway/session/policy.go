@@ -5,6 +5,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"time"
 
 	"sluice/codec"
 	"sluice/config"
@@ -27,6 +28,8 @@ type Policy struct {
 	MaxChannels int         // for one connection
 	PerAddress  int         // connections of one client address; 0: no limit
 	PerUser     int         // connections of one user; 0: no limit
+	MaxCalls    int         // calls of one connection that wait for an answer
+	CallTimeout time.Duration
 }
 
 // Tokens judges tokens, without ever blocking.
