@@ -89,7 +89,8 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	}
 	a.inbox = pubsub.NewInbox(a.broker, inboxOptions(a.config, a.log))
 	a.lossy = map[string]*hub.Gaps{}
-	a.hub = hub.New(a.broker, id, life, rules(a.config, a.lossy), noteGap(a.gaps, a.log))
+	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, a.lossy),
+		Encoders: session.Encoders, OnGap: noteGap(a.gaps, a.log)})
 	a.node = &session.Node{
 		ID:     id,
 		Life:   life,
@@ -187,6 +188,7 @@ func (a *App) Run(ctx context.Context) error {
 	leasing.Go(func() { a.part(fail, "the lease", a.lease.Run(leaseCtx)) })
 
 	a.hub.Start()
+	running.Go(func() { a.part(fail, "the hub", a.hub.Run(parts)) })
 	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
 	if a.tokens != nil {

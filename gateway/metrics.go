@@ -263,7 +263,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for name, g := range a.lossy {
 		for cause, n := range map[pubsub.Cause]int64{
 			pubsub.CauseConnection: g.Connection.Load(), pubsub.CauseMoved: g.Moved.Load(),
-			pubsub.CauseMailbox: g.Mailbox.Load(), pubsub.CauseOversize: g.Oversize.Load(),
+			pubsub.CauseMailbox: g.Mailbox.Load(), pubsub.CauseOversize: g.Oversize.Load(), pubsub.CauseLog: g.Log.Load(),
 		} {
 			ch <- prometheus.MustNewConstMetric(m.gaps, prometheus.CounterValue, float64(n), name, string(cause))
 		}

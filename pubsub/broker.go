@@ -95,6 +95,7 @@ const (
 	CauseMoved      Cause = "moved"      // a Cluster moved slots to another master
 	CauseMailbox    Cause = "mailbox"    // a reactor was too far behind
 	CauseOversize   Cause = "oversize"   // a message was longer than this node takes
+	CauseLog        Cause = "log"        // the log of a channel does not hold what did not come live
 )
 
 // Gap is a stretch of time in which messages may have been missed. What was

@@ -1,6 +1,11 @@
 package hub
 
-import "sluice/loop"
+import (
+	"iter"
+
+	"sluice/loop"
+	"sluice/pubsub"
+)
 
 // Policy is what becomes of messages for a member that reads too slowly.
 type Policy uint8
@@ -21,40 +26,29 @@ type Rules struct {
 
 // Channel is a channel that this node has members of.
 type Channel struct {
+	hub   *Hub
 	name  string
 	rules Rules
 
-	members   int    // over all reactors; guarded by Hub.mu
-	lane      *lane  // that Redis confirmed it on last; nil: none yet; guarded by Hub.mu
-	confirmed uint64 // that lane's epoch when it did; 0: it moved away since; guarded by Hub.mu
-	moved     bool   // it moved away since; guarded by Hub.mu
-	seats     []seat // of the reactors that have members, in no order: most channels have few; guarded by Hub.mu
+	members   int     // over all reactors; guarded by Hub.mu
+	resuming  int     // of them, those whose messages wait for the log; guarded by Hub.mu
+	takes     takers  // members by the shape that they take; guarded by Hub.mu
+	lane      *lane   // that Redis confirmed it on last; nil: none yet; guarded by Hub.mu
+	confirmed uint64  // that lane's epoch when it did; 0: it moved away since; guarded by Hub.mu
+	moved     bool    // it moved away since; guarded by Hub.mu
+	stream    *stream // nil: no message with a position has come, and nobody has asked for the log; set once; guarded by Hub.mu
+	seats     []seat  // of the reactors that have members, in no order: most channels have few; guarded by Hub.mu
 }
 
 // isConfirmed says whether what is published now arrives. Hub.mu is held.
 func (c *Channel) isConfirmed() bool { return c.lane != nil && c.confirmed == c.lane.epoch }
 
-// deflates says whether a message of size bytes is to be deflated: a member takes
-// that, and it is long enough. Hub.mu is held.
-func (c *Channel) deflates(size int) bool {
-	if least := c.rules.MinDeflate; least == 0 || size < least {
-		return false
-	}
-	for i := range c.seats {
-		if c.seats[i].deflating > 0 {
-			return true
-		}
-	}
-	return false
-}
-
 // seat is what the Hub knows of one reactor's members.
 type seat struct {
-	reactor   int32
-	members   int32
-	deflating int32 // of members, those who take deflated frames
-	telling   int32 // of members, those who want to be told of gaps
-	waiting   bool  // some of them have not been told that Redis confirmed
+	reactor int32
+	members int32
+	telling int32 // of members, those for whom gaps matter
+	waiting bool  // some of them have not been told that Redis confirmed
 }
 
 // seat is the reactor's, made where it has none.
@@ -68,25 +62,25 @@ func (c *Channel) seat(reactor int) *seat {
 	return &c.seats[len(c.seats)-1]
 }
 
-// part is a reactor's own part of a channel: its members, by the form they take.
-type part [forms][]place
-
-// size is how many members there are.
-func (p *part) size() (n int) {
-	for f := range forms {
-		n += len(p[f])
-	}
-	return n
+// part is a reactor's own part of a channel: its members, by the shape they take.
+// Nearly always all take the same.
+type part struct {
+	first row
+	more  *more // nil: there is nothing else
 }
 
-// form is one of the ways in which a message is encoded.
-type form uint8
+// more is what few parts have.
+type more struct {
+	rows   []*row   // of further shapes
+	wishes []wish   // members who want the log and wait for Redis' confirmation
+	groups []*group // members who wait for the log, or for what comes live to reach what they have from it
+}
 
-const (
-	plain    form = iota
-	deflated      // permessage-deflate
-	forms
-)
+// row is the members that take one shape.
+type row struct {
+	places []place
+	shape  shape
+}
 
 // place is one member in a reactor's list.
 type place struct {
@@ -94,21 +88,92 @@ type place struct {
 	member *Member
 }
 
-// Member is one connection's subscription to one channel. It belongs to the
-// connection's reactor.
-type Member struct {
-	channel *Channel
-	late    *late // where the policy is Latest and the socket full: the message that waits
-	index   int32 // in the part, among those of its form
-	form    form
-	telling bool // it wants to be told of gaps
-	ready   bool // Redis has confirmed the channel
+// rows are all that there are, some of them empty.
+func (p *part) rows() iter.Seq[*row] {
+	return func(yield func(*row) bool) {
+		if !yield(&p.first) || p.more == nil {
+			return
+		}
+		for _, r := range p.more.rows {
+			if !yield(r) {
+				return
+			}
+		}
+	}
 }
+
+// row is that of a shape, made where there is none.
+func (p *part) row(s shape) *row {
+	var free *row
+	for r := range p.rows() {
+		if r.shape == s {
+			return r
+		}
+		if len(r.places) == 0 {
+			free = r
+		}
+	}
+	if free != nil {
+		free.shape = s
+		return free
+	}
+	m := p.special()
+	free = &row{shape: s}
+	m.rows = append(m.rows, free)
+	return free
+}
+
+func (p *part) special() *more {
+	if p.more == nil {
+		p.more = new(more)
+	}
+	return p.more
+}
+
+// isEmpty says whether it has no members.
+func (p *part) isEmpty() bool {
+	for r := range p.rows() {
+		if len(r.places) > 0 {
+			return false
+		}
+	}
+	return p.more == nil || len(p.more.wishes)+len(p.more.groups) == 0
+}
+
+// isWatched says whether every message has to be looked at for members who resume.
+func (p *part) isWatched() bool { return p.more != nil && len(p.more.groups) > 0 }
+
+// Member is one connection's subscription to one channel. It belongs to the
+// connection's reactor, and does not move while it is one.
+type Member struct {
+	channel  *Channel
+	late     *late // where the policy is Latest and the socket full: the message that waits
+	index    int32 // in its row
+	shape    shape
+	telling  bool  // it wants to be told of gaps
+	recovers bool  // it is given a Recovery
+	stage    stage // how far it has come
+}
+
+// stage is how far a member has come. It moves down this list.
+type stage uint8
+
+const (
+	joined   stage = iota // Redis has not confirmed the channel
+	resuming              // it waits for the log
+	catching              // it has what the log had; what comes live has not reached that yet
+	live                  // it is sent what comes
+)
 
 // Wants is how a member wants its channel's messages.
 type Wants struct {
+	Form     Form
 	Deflated bool // it takes deflated frames
 	Gaps     bool // it wants to be told when messages may have been missed
+
+	Recover bool            // Confirmed comes with a Recovery, read from the channel's log once Redis has confirmed the channel
+	Since   pubsub.Position // the client has everything up to here; 0: nothing
+	Limit   int             // of the messages of a recovery; 0: only the position is wanted
 }
 
 // late is a message that waits until its member's socket has taken what was sent.
@@ -122,5 +187,5 @@ func (m *Member) Name() string {
 	return m.channel.name
 }
 
-// Ready reports whether Redis has confirmed the subscription.
-func (m *Member) Ready() bool { return m.ready }
+// Ready reports whether Confirmed has been called, or need not be.
+func (m *Member) Ready() bool { return m.stage >= catching }

@@ -1,8 +1,10 @@
 package hub
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sluice/pubsub"
 )
@@ -10,7 +12,7 @@ import (
 // Gaps counts, for the channels of a namespace, how often messages may have been
 // missed, once for each channel. A nil one counts nothing.
 type Gaps struct {
-	Connection, Moved, Mailbox, Oversize atomic.Int64
+	Connection, Moved, Mailbox, Oversize, Log atomic.Int64
 }
 
 func (g *Gaps) count(cause pubsub.Cause) {
@@ -26,7 +28,19 @@ func (g *Gaps) count(cause pubsub.Cause) {
 		g.Mailbox.Add(1)
 	case pubsub.CauseOversize:
 		g.Oversize.Add(1)
+	case pubsub.CauseLog:
+		g.Log.Add(1)
 	}
+}
+
+// unfilled says that a channel's log does not hold what was missed.
+func (h *Hub) unfilled(c *Channel) {
+	h.holes.Add(1)
+	now := time.Now()
+	h.onGap(pubsub.Gap{Link: "the log", Channel: c.name, Cause: pubsub.CauseLog, From: now, To: now, Channels: 1})
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gapped(c, pubsub.CauseLog)
 }
 
 // gapped says that a channel is heard again after messages may have been missed
@@ -81,13 +95,27 @@ func (l *Local) tellMissed(m *missed) {
 		if p == nil {
 			continue // all have left meanwhile
 		}
-		for f := range forms {
+		l.release(p)
+		for r := range p.rows() {
 			// Backwards, as in confirm: telling one may end its connection.
-			for i := len(p[f]) - 1; i >= 0; i-- {
-				if i < len(p[f]) && p[f][i].member.telling && p[f][i].member.ready {
-					l.events.Gap(p[f][i].conn, p[f][i].member)
+			for i := len(r.places) - 1; i >= 0; i-- {
+				if i < len(r.places) && r.places[i].member.telling && r.places[i].member.stage == live {
+					l.events.Gap(r.places[i].conn, r.places[i].member)
 				}
 			}
+		}
+	}
+}
+
+// release makes those live who wait until what comes live has reached what they
+// have: after a gap it may never.
+func (l *Local) release(p *part) {
+	if !p.isWatched() {
+		return
+	}
+	for _, g := range slices.Clone(p.more.groups) {
+		if g.until != 0 {
+			l.settle(p, g)
 		}
 	}
 }

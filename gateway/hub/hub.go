@@ -1,11 +1,11 @@
 package hub
 
 import (
+	"context"
 	"strings"
 	"sync"
 	"sync/atomic"
 
-	"sluice/codec"
 	"sluice/loop"
 	"sluice/pubsub"
 )
@@ -14,6 +14,10 @@ import (
 type Broker interface {
 	Subscribe(channel string)   // answered by Hub.Subscribed
 	Unsubscribe(channel string) // returns at once
+
+	// History reads what a channel's log holds after a position, oldest first, up to
+	// limit entries.
+	History(ctx context.Context, channel string, since pubsub.Position, limit int) (pubsub.History, error)
 }
 
 // Reactor is what a Hub asks of a reactor.
@@ -28,6 +32,8 @@ type Reactor interface {
 type Hub struct {
 	broker   Broker
 	rules    func(channel string) Rules
+	encoders []Encoder
+	log      *log
 	reactors []Reactor
 	direct   string // the node's own channel
 	life     string // what its connections' names begin with
@@ -48,14 +54,32 @@ type Hub struct {
 	undeliverable atomic.Int64
 	interruptions atomic.Int64
 	subscriptions atomic.Int64
+
+	readings   atomic.Int64
+	readFailed atomic.Int64
+	filled     atomic.Int64
+	repeated   atomic.Int64
+	holes      atomic.Int64
+	recovered  atomic.Int64
+	reset      atomic.Int64
 }
 
-// New makes the hub of the named node; life names this life of it, from start to
-// end, rules says what holds for a channel, and onGap is told of messages that the
-// hub had to lose; it must not block. Reactors are set with Attach before anything is
+// Options are what a Hub is made of.
+type Options struct {
+	Broker   Broker
+	Node     string                     // its name
+	Life     string                     // names this life of it, from start to end
+	Rules    func(channel string) Rules // what holds for a channel
+	Encoders []Encoder                  // of each Form, at most six
+	OnGap    func(pubsub.Gap)           // told of messages that the hub had to lose; must not block
+}
+
+// New makes the hub of a node. Reactors are set with Attach before anything is
 // delivered.
-func New(broker Broker, node, life string, rules func(channel string) Rules, onGap func(pubsub.Gap)) *Hub {
-	return &Hub{broker: broker, rules: rules, life: life, direct: DirectChannel(node), onGap: onGap, channels: map[string]*Channel{}}
+func New(o Options) *Hub {
+	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, channels: map[string]*Channel{}}
+	h.log = newLog(h)
+	return h
 }
 
 // Attach tells the hub its reactors, in the order of their index.
@@ -73,21 +97,11 @@ func DirectChannel(node string) string { return "{node:" + node + "}" }
 // Start subscribes the node's own channel.
 func (h *Hub) Start() { h.broker.Subscribe(h.direct) }
 
-// publication is a message on its way to one reactor's members.
-type publication struct {
-	channel  *Channel
-	frame    []byte // shared by all its subscribers, never changed
-	deflated []byte // the same, deflated; nil where nobody wants that or it does not pay
-	exclude  loop.ConnID
-	excludes bool // exclude is not to get it
-}
-
-// as is the message in a form.
-func (p *publication) as(f form) []byte {
-	if f == deflated && p.deflated != nil {
-		return p.deflated
-	}
-	return p.frame
+// Run reads the logs of channels until ctx ends. It returns when nothing of it runs
+// any more.
+func (h *Hub) Run(ctx context.Context) error {
+	h.log.run(ctx)
+	return nil
 }
 
 // Direct is a message on its way to one connection.
@@ -95,19 +109,6 @@ type Direct struct {
 	Conn    loop.ConnID
 	Call    string // as in an inbox entry's call field; "" where it is no answer
 	Payload []byte // the receiver's from now on
-}
-
-// Frame is a payload as a whole WebSocket message: text if it is valid UTF-8,
-// binary otherwise.
-func Frame(payload []byte) []byte {
-	return codec.AppendFrame(make([]byte, 0, codec.FrameSize(len(payload))), opcode(payload), payload)
-}
-
-func opcode(payload []byte) codec.Opcode {
-	if codec.ValidText(payload) {
-		return codec.OpText
-	}
-	return codec.OpBinary
 }
 
 // Undeliverable counts a direct message whose connection has ended.
@@ -128,24 +129,25 @@ func (h *Hub) holds(c *Channel, reactor int) bool {
 // join counts a member in and reports whether Redis has confirmed the channel.
 // The broker is told under the lock, so that its wishes have the order of the
 // joins and leaves they come from.
-func (h *Hub) join(name string, reactor int, f form, tell bool) (c *Channel, ready bool) {
+func (h *Hub) join(name string, reactor int, wants *Wants) (c *Channel, ready bool) {
 	h.subscriptions.Add(1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c = h.channels[name]
 	if c == nil {
 		name = strings.Clone(name) // not to keep the request it was cut from
-		c = &Channel{name: name, rules: h.rules(name)}
+		c = &Channel{hub: h, name: name, rules: h.rules(name)}
 		h.channels[name] = c
 		h.broker.Subscribe(name)
 	}
 	c.members++
+	c.takes.add(shapeOf(wants.Form, wants.Deflated), 1)
+	if wants.Recover {
+		c.resuming++
+	}
 	s := c.seat(reactor)
 	s.members++
-	if f == deflated {
-		s.deflating++
-	}
-	if tell {
+	if wants.Gaps || wants.Recover {
 		s.telling++
 	}
 	ready = c.isConfirmed()
@@ -156,17 +158,19 @@ func (h *Hub) join(name string, reactor int, f form, tell bool) (c *Channel, rea
 }
 
 // leave counts a member out.
-func (h *Hub) leave(c *Channel, reactor int, f form, tell bool) {
+func (h *Hub) leave(m *Member, reactor int) {
+	c := m.channel
 	h.subscriptions.Add(-1)
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.members--
+	c.takes.add(m.shape, -1)
+	if m.recovers && m.stage < live {
+		c.resuming--
+	}
 	s := c.seat(reactor)
 	s.members--
-	if f == deflated {
-		s.deflating--
-	}
-	if tell {
+	if m.telling || m.recovers {
 		s.telling--
 	}
 	if s.members == 0 {
@@ -192,6 +196,14 @@ type Stats struct {
 	Directs       int64 // messages for one connection
 	Undeliverable int64 // of those, whose connection was unknown or had ended
 	Interruptions int64 // times that the connection to Redis broke
+
+	Readings   int64 // of channels' logs
+	ReadFailed int64 // of those
+	Filled     int64 // messages that did not come live, and were filled in from the log
+	Repeated   int64 // messages that came again, and were dropped
+	Holes      int64 // gaps on channels with a log that it could not fill
+	Recovered  int64 // members that resumed and missed nothing
+	Reset      int64 // members that resumed and may have missed something
 }
 
 // Stats may be called from any goroutine.
@@ -211,5 +223,12 @@ func (h *Hub) Stats() Stats {
 		Directs:       h.directs.Load(),
 		Undeliverable: h.undeliverable.Load(),
 		Interruptions: h.interruptions.Load(),
+		Readings:      h.readings.Load(),
+		ReadFailed:    h.readFailed.Load(),
+		Filled:        h.filled.Load(),
+		Repeated:      h.repeated.Load(),
+		Holes:         h.holes.Load(),
+		Recovered:     h.recovered.Load(),
+		Reset:         h.reset.Load(),
 	}
 }

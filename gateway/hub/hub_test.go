@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -34,6 +35,10 @@ func (w wishes) Unsubscribe(channel string) {
 		panic("unsubscribed without being subscribed: " + channel)
 	}
 	delete(w, channel)
+}
+
+func (wishes) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+	return pubsub.History{}, errors.New("there is no log")
 }
 
 // mailbox is a reactor that keeps its events until the test takes them.
@@ -70,14 +75,15 @@ type bench struct {
 func newBench() *bench {
 	b := &bench{wishes: wishes{}, told: map[*Member]int{}, missed: map[*Member]int{}}
 	counts := new(Gaps)
-	b.Hub = New(b.wishes, "n1", "n1", func(string) Rules { return Rules{Gaps: counts} }, func(g pubsub.Gap) { b.gaps = append(b.gaps, g) })
+	b.Hub = New(Options{Broker: b.wishes, Node: "n1", Life: "n1", Rules: func(string) Rules { return Rules{Gaps: counts} },
+		Encoders: []Encoder{Verbatim}, OnGap: func(g pubsub.Gap) { b.gaps = append(b.gaps, g) }})
 	var reactors []Reactor
 	for i := range 2 {
 		box := &mailbox{}
 		b.boxes = append(b.boxes, box)
 		reactors = append(reactors, box)
 		b.locals = append(b.locals, b.Local(i, Events{
-			Confirmed: func(_ *loop.Conn, m *Member) { b.told[m]++ },
+			Confirmed: func(_ *loop.Conn, m *Member, _ *Recovery) { b.told[m]++ },
 			Gap:       func(_ *loop.Conn, m *Member) { b.missed[m]++ },
 		}))
 	}
@@ -200,7 +206,7 @@ func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 	if len(b.boxes[0].events) != 0 || len(b.boxes[1].events) != 1 {
 		t.Fatalf("%d and %d events, want 0 and 1", len(b.boxes[0].events), len(b.boxes[1].events))
 	}
-	got := b.boxes[1].events[0].(*publication).frame
+	got := b.boxes[1].events[0].(*publication).as(0)
 	if want := codec.AppendFrame(nil, codec.OpText, []byte("hello")); !bytes.Equal(got, want) {
 		t.Errorf("frame % x, want % x", got, want)
 	}
@@ -229,8 +235,8 @@ func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 	b.Deliver(channel, payload)
 	copy(channel, "xxxx")
 	copy(payload, "xxxxx")
-	if p := b.boxes[0].events[0].(*publication); p.channel.name != "news" || !bytes.HasSuffix(p.frame, []byte("hello")) {
-		t.Errorf("delivered %q %q", p.channel.name, p.frame)
+	if p := b.boxes[0].events[0].(*publication); p.channel.name != "news" || !bytes.HasSuffix(p.as(0), []byte("hello")) {
+		t.Errorf("delivered %q %q", p.channel.name, p.as(0))
 	}
 	direct := []byte(ConnName("n1", 1) + ":7 hello")
 	b.Deliver([]byte(DirectChannel("n1")), direct)
@@ -254,8 +260,11 @@ func TestDeliverAllocations(t *testing.T) {
 
 func TestRuns(t *testing.T) {
 	a, b := &Channel{name: "a"}, &Channel{name: "b"}
+	excluding := func(p *publication) *publication { p.excludes = true; return p }
 	frame := func(c *Channel, size int) *publication {
-		return &publication{channel: c, frame: bytes.Repeat([]byte(c.name), size)}
+		p := &publication{channel: c}
+		p.add(0, bytes.Repeat([]byte(c.name), size))
+		return p
 	}
 	for _, row := range []struct {
 		name  string
@@ -267,8 +276,8 @@ func TestRuns(t *testing.T) {
 		{"a run", []*publication{frame(a, 3), frame(a, 4), frame(b, 1)}, 2, 7},
 		{"another channel ends it", []*publication{frame(a, 3), frame(b, 1), frame(a, 4)}, 1, 3},
 		{"a full chunk ends it", []*publication{frame(a, chunkSize-1), frame(a, 1), frame(a, 1)}, 2, chunkSize},
-		{"one that somebody is not to get is alone", []*publication{{channel: a, frame: []byte("aaa"), excludes: true}, frame(a, 4)}, 1, 3},
-		{"and ends a run", []*publication{frame(a, 4), {channel: a, frame: []byte("aaa"), excludes: true}}, 1, 4},
+		{"one that somebody is not to get is alone", []*publication{excluding(frame(a, 3)), frame(a, 4)}, 1, 3},
+		{"and ends a run", []*publication{frame(a, 4), excluding(frame(a, 3))}, 1, 4},
 		{"one that is bigger than a chunk", []*publication{frame(a, 2*chunkSize), frame(a, 1)}, 1, 2 * chunkSize},
 	} {
 		t.Run(row.name, func(t *testing.T) {
@@ -278,9 +287,9 @@ func TestRuns(t *testing.T) {
 			}
 			var want []byte
 			for _, p := range row.queue[:n] {
-				want = append(want, p.frame...)
+				want = append(want, p.as(0)...)
 			}
-			if got := join(row.queue[:n], plain, size); !bytes.Equal(got, want) {
+			if got := join(row.queue[:n], 0, size); !bytes.Equal(got, want) {
 				t.Error("the chunk is not the frames put together")
 			}
 		})
@@ -322,7 +331,7 @@ func (sink) Offer(any, int) bool { return true }
 // BenchmarkDeliverLanes has as many lanes as processors, with channels of their
 // own, and the table's lock between them.
 func BenchmarkDeliverLanes(b *testing.B) {
-	h := New(wishes{}, "n1", "n1", func(string) Rules { return Rules{} }, nil)
+	h := New(Options{Broker: wishes{}, Node: "n1", Life: "n1", Rules: func(string) Rules { return Rules{} }, Encoders: []Encoder{Verbatim}})
 	h.Attach([]Reactor{sink{}})
 	local := h.Local(0, Events{})
 	var number atomic.Int64
@@ -364,7 +373,7 @@ func BenchmarkChannel(b *testing.B) {
 		members := make([]Member, channels)
 		clear(members) // so that the machine has given it
 		live, rss := memory()
-		h := New(deaf{}, "n1", "n1", func(string) Rules { return Rules{} }, nil)
+		h := New(Options{Broker: deaf{}, Node: "n1", Life: "n1", Rules: func(string) Rules { return Rules{} }, Encoders: []Encoder{Verbatim}})
 		h.Attach([]Reactor{sink{}})
 		local := h.Local(0, Events{})
 		l := h.Lane(link("redis:6379#0"))
@@ -387,6 +396,10 @@ type deaf struct{}
 
 func (deaf) Subscribe(string)   {}
 func (deaf) Unsubscribe(string) {}
+
+func (deaf) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+	return pubsub.History{}, errors.New("there is no log")
+}
 
 // A panic at one member costs the rest of that run, and nothing that follows.
 func TestFanGoesOnAfterAPanic(t *testing.T) {
@@ -539,7 +552,7 @@ func TestStaleMessagesAreDropped(t *testing.T) {
 	got := ""
 	for _, e := range b.boxes[0].events {
 		if p, ok := e.(*publication); ok {
-			got += string(p.frame[2:])
+			got += string(p.as(0)[2:])
 		}
 	}
 	if s := b.Stats(); got != "134" || s.Stale != 1 || s.Delivered != 3 {
@@ -559,7 +572,7 @@ func TestDurableMessages(t *testing.T) {
 	got := ""
 	for _, e := range b.boxes[0].events {
 		p := e.(*publication)
-		got += fmt.Sprintf("%q %v %d, ", p.frame[2:], p.excludes, p.exclude)
+		got += fmt.Sprintf("%q %v %d, ", p.as(0)[2:], p.excludes, p.exclude)
 	}
 	if want := `"hello" false 0, "hello" true 42, "hello" false 0, "\x01 plain" false 0, `; got != want {
 		t.Errorf("delivered %s, want %s", got, want)

@@ -3,35 +3,24 @@ package hub
 import (
 	"bytes"
 	"strings"
-	"time"
 
-	"sluice/codec"
 	"sluice/pubsub"
 )
 
 // lane is the hub's end of one subscribe connection. It implements
 // pubsub.Receiver.
 type lane struct {
-	h    *Hub
-	link pubsub.Link
-
+	h     *Hub
 	epoch uint64 // counts its connections; guarded by Hub.mu
 
-	// Owned by the receive loop:
-	offered  []bool // reactors that have to be woken
-	lost     []loss // what reactors did not take since the burst began
-	deflater codec.Deflater
-}
-
-// loss is messages of a channel that a reactor's mailbox did not take.
-type loss struct {
-	channel *Channel
-	reactor int
+	*emitter // owned by the receive loop
 }
 
 // Lane implements pubsub.Sink.
 func (h *Hub) Lane(link pubsub.Link) pubsub.Receiver {
-	return &lane{h: h, link: link, epoch: 1, offered: make([]bool, len(h.reactors))}
+	l := &lane{h: h, epoch: 1, emitter: newEmitter(h, link.Name())}
+	l.sound = link.Sound
+	return l
 }
 
 // Deliver implements pubsub.Receiver: it encodes the message once and hands it to
@@ -43,84 +32,68 @@ func (l *lane) Deliver(channel, payload []byte) {
 		l.deliverDirect(payload)
 		return
 	}
-	var d pubsub.Durable
 	if len(payload) > 0 && payload[0] == 1 {
-		var ok bool
-		if d, ok = pubsub.ParseDurable(payload); ok {
-			payload = d.Payload
+		if d, ok := pubsub.ParseDurable(payload); ok {
+			l.deliverDurable(channel, &d)
+			return
 		}
-	}
-	p := &publication{frame: Frame(payload)} // first, so that one turn with the lock is enough
-	if d.Exclude != "" {
-		p.exclude, p.excludes = ParseConn(h.life, d.Exclude)
 	}
 	h.mu.RLock()
 	c := h.channels[string(channel)]
-	if c != nil && c.deflates(len(payload)) {
-		h.mu.RUnlock()
-		p.deflated, _ = l.deflater.AppendFrame(nil, opcode(payload), payload) // nil where it does not pay
-		h.mu.RLock()
-	}
-	defer h.mu.RUnlock()
 	if c == nil {
+		h.mu.RUnlock()
 		h.unwanted.Add(1) // it came before Redis had taken our UNSUBSCRIBE
 		return
 	}
+	if c.stream != nil {
+		c.stream.mixed.Store(true)
+	}
+	m := &l.scratch
+	*m = Message{Channel: c.name, Payload: payload}
+	if c.resuming > 0 { // somebody may have to keep it
+		m = &Message{Channel: c.name, Payload: bytes.Clone(payload)}
+	}
+	wanted := c.takes.shapes
+	slow := wanted.deflated() || len(payload) > quick
+	if slow {
+		h.mu.RUnlock() // nobody waits for that who joins or leaves
+	}
+	p := l.encode(c, wanted, m)
+	if m != &l.scratch {
+		p.message = m
+	}
+	if slow {
+		h.mu.RLock()
+	}
+	defer h.mu.RUnlock()
 	// In the turn in which it is offered: Subscribed of another lane comes before or after.
 	if c.lane != nil && c.lane != l {
 		h.stale.Add(1)
 		return
 	}
-	p.channel = c
 	h.delivered.Add(1)
-	for i := range c.seats {
-		reactor := int(c.seats[i].reactor)
-		if !l.offer(reactor, p, len(p.frame)+len(p.deflated)) {
-			l.lost = append(l.lost, loss{c, reactor})
-		}
-	}
+	l.send(c, p)
 }
 
-// offer hands a message to a reactor, which is woken at the end of the burst.
-func (l *lane) offer(reactor int, event any, size int) (taken bool) {
-	taken = l.h.reactors[reactor].Offer(event, size)
-	if !taken {
-		l.h.lost.Add(1)
+// quick is the length of payloads, in bytes, that are encoded while the lock is held.
+const quick = 4 << 10
+
+// deliverDurable takes a message that stands in its channel's log, too. From which
+// lane it comes does not matter: its position says where it belongs.
+func (l *lane) deliverDurable(channel []byte, d *pubsub.Durable) {
+	l.h.mu.RLock()
+	c := l.h.channels[string(channel)]
+	l.h.mu.RUnlock()
+	if c == nil {
+		l.h.unwanted.Add(1)
+		return
 	}
-	l.offered[reactor] = true
-	return taken
+	l.h.delivered.Add(1)
+	l.h.streamOf(c).deliver(l.emitter, c, message(c.name, d))
 }
 
-// Delivered implements pubsub.Receiver: a burst has ended, its reactors take it in
-// one turn, and their connections get it in one write each.
-func (l *lane) Delivered() {
-	for i, offered := range l.offered {
-		if offered {
-			l.offered[i] = false
-			l.h.reactors[i].Wake()
-		}
-	}
-	if len(l.lost) > 0 {
-		l.tellLosses()
-	}
-}
-
-// tellLosses tells what reactors did not take of a burst.
-func (l *lane) tellLosses() {
-	seen := map[*Channel]bool{}
-	now := time.Now()
-	for _, lost := range l.lost {
-		l.h.tell(lost.channel, lost.reactor)
-		if seen[lost.channel] {
-			continue
-		}
-		seen[lost.channel] = true
-		lost.channel.rules.Gaps.count(pubsub.CauseMailbox)
-		l.h.onGap(pubsub.Gap{Link: l.link.Name(), Channel: lost.channel.name, Cause: pubsub.CauseMailbox, From: l.link.Sound(), To: now, Channels: 1})
-	}
-	clear(l.lost)
-	l.lost = l.lost[:0]
-}
+// Delivered implements pubsub.Receiver.
+func (l *lane) Delivered() { l.wake() }
 
 // deliverDirect takes a message for one connection of this node:
 //
@@ -143,21 +116,22 @@ func (l *lane) deliverDirect(payload []byte) {
 // confirmed tells a reactor that Redis has confirmed a channel.
 type confirmed struct{ channel *Channel }
 
-// Subscribed implements pubsub.Receiver: those who wait for the channel are told,
-// and those who were there before it went, if they want to know.
+// Subscribed implements pubsub.Receiver: those who wait for the channel are told.
+// Those who were there before it went have it filled from the log, or are told, if
+// they want to know.
 func (l *lane) Subscribed(channel string) {
+	c, cause := l.missing(channel)
+	covered := c != nil && cause != "" && l.doubt(c)
 	h := l.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	c := h.channels[channel]
-	if c == nil {
-		return
-	}
-	if c.lane != nil && (c.lane != l || !c.isConfirmed()) {
-		cause := pubsub.CauseConnection
-		if c.moved || c.lane != l {
-			cause = pubsub.CauseMoved
+	if c == nil || h.channels[channel] != c {
+		if c = h.channels[channel]; c == nil {
+			return
 		}
+		cause = "" // they have come since
+	}
+	if cause != "" && !covered { // before the others are told that it is confirmed, who have missed nothing
 		h.gapped(c, cause)
 	}
 	c.lane, c.confirmed, c.moved = l, l.epoch, false
@@ -167,6 +141,30 @@ func (l *lane) Subscribed(channel string) {
 			h.reactors[c.seats[i].reactor].Post(confirmed{c})
 		}
 	}
+}
+
+// missing is a channel that is confirmed now, and why messages may have been missed
+// before, "" if none can have been.
+func (l *lane) missing(channel string) (*Channel, pubsub.Cause) {
+	l.h.mu.RLock()
+	defer l.h.mu.RUnlock()
+	c := l.h.channels[channel]
+	switch {
+	case c == nil || c.lane == nil || c.lane == l && c.isConfirmed():
+		return c, ""
+	case c.moved || c.lane != l:
+		return c, pubsub.CauseMoved
+	}
+	return c, pubsub.CauseConnection
+}
+
+// doubt has the channel's log read for what may have been missed, and reports
+// whether there is one that tells.
+func (l *lane) doubt(c *Channel) bool {
+	l.h.mu.RLock()
+	s := c.stream
+	l.h.mu.RUnlock()
+	return s != nil && s.doubt(l.emitter, c)
 }
 
 // Interrupted implements pubsub.Receiver: until Redis confirms a channel again,
@@ -187,7 +185,8 @@ func (l *lane) Moved(channel string) {
 	}
 }
 
-// Skipped implements pubsub.Receiver.
+// Skipped implements pubsub.Receiver. A message with a position shows when the next
+// one comes, and is filled in from the log, or skipped there.
 func (l *lane) Skipped(channel string) {
 	l.h.mu.Lock()
 	defer l.h.mu.Unlock()

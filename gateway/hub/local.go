@@ -3,15 +3,19 @@ package hub
 import (
 	"slices"
 
+	"sluice/codec"
 	"sluice/loop"
 )
 
 // Local is one reactor's half of the channel table. It belongs to that reactor.
 type Local struct {
-	hub     *Hub
-	reactor int
-	events  Events
-	parts   map[*Channel]*part
+	hub      *Hub
+	reactor  int
+	events   Events
+	parts    map[*Channel]*part
+	groups   map[*reading]*group // that wait for the log
+	resuming map[*Member]*group  // nil: the member waits for Redis' confirmation
+	deflater codec.Deflater      // for what was read from the log
 
 	queue  []*publication // this turn's messages, in the order of Redis
 	fanned int            // of queue
@@ -19,52 +23,74 @@ type Local struct {
 
 // Events are what a reactor is told of its members, on that reactor.
 type Events struct {
-	Confirmed func(*loop.Conn, *Member) // Redis has confirmed the channel, after Join
-	Gap       func(*loop.Conn, *Member) // messages may have been missed; of members that want to know
+	// Confirmed says that Redis has confirmed the channel, after Join. r is nil unless
+	// it was wanted; what comes after its position follows.
+	Confirmed func(c *loop.Conn, m *Member, r *Recovery)
+	// Gap says that messages may have been missed, to members that want to know.
+	Gap func(*loop.Conn, *Member)
 }
 
 // Local makes the half for one reactor.
 func (h *Hub) Local(reactor int, events Events) *Local {
-	return &Local{hub: h, reactor: reactor, events: events, parts: map[*Channel]*part{}}
+	return &Local{hub: h, reactor: reactor, events: events, parts: map[*Channel]*part{}, groups: map[*reading]*group{}, resuming: map[*Member]*group{}}
 }
 
 // Join makes m a member of the named channel on behalf of c. Where m is not Ready
 // at once, the reactor is told when it is.
 func (l *Local) Join(c *loop.Conn, m *Member, name string, wants Wants) {
-	f := plain
-	if wants.Deflated {
-		f = deflated
-	}
-	channel, ready := l.hub.join(name, l.reactor, f, wants.Gaps)
+	channel, ready := l.hub.join(name, l.reactor, &wants)
 	p := l.parts[channel]
 	if p == nil {
 		p = new(part)
 		l.parts[channel] = p
 	}
-	places := &p[f]
-	*m = Member{channel: channel, index: int32(len(*places)), form: f, telling: wants.Gaps, ready: ready}
-	*places = append(*places, place{c, m})
+	*m = Member{channel: channel, shape: shapeOf(wants.Form, wants.Deflated), telling: wants.Gaps, recovers: wants.Recover}
+	at := place{c, m}
+	switch {
+	case !wants.Recover:
+		p.row(m.shape).add(at)
+		if ready {
+			m.stage = live
+		}
+	case ready:
+		l.resume(p, wish{at, wants.Since, wants.Limit})
+	default:
+		p.special().wishes = append(p.more.wishes, wish{at, wants.Since, wants.Limit})
+		l.resuming[m] = nil
+	}
 }
 
 // Leave ends a membership. It may be called twice.
 func (l *Local) Leave(m *Member) {
-	channel, f, tell := m.channel, m.form, m.telling
+	channel := m.channel
 	if channel == nil {
 		return
 	}
 	p := l.parts[channel]
-	places := &p[f]
-	last := len(*places) - 1
-	moved := (*places)[last]
-	(*places)[m.index] = moved
-	moved.member.index = m.index
-	(*places)[last] = place{}
-	*places = (*places)[:last]
-	*m = Member{}
-	if p.size() == 0 {
+	if m.recovers && m.stage < live {
+		l.giveUp(p, m)
+	} else {
+		p.row(m.shape).remove(int(m.index))
+	}
+	if p.isEmpty() {
 		delete(l.parts, channel)
 	}
-	l.hub.leave(channel, l.reactor, f, tell)
+	l.hub.leave(m, l.reactor)
+	*m = Member{}
+}
+
+func (r *row) add(at place) {
+	at.member.index = int32(len(r.places))
+	r.places = append(r.places, at)
+}
+
+func (r *row) remove(index int) {
+	last := len(r.places) - 1
+	moved := r.places[last]
+	r.places[index] = moved
+	moved.member.index = int32(index)
+	r.places[last] = place{}
+	r.places = r.places[:last]
 }
 
 // Take handles an event of the hub's. Messages are only put in line, until Fan.
@@ -97,23 +123,40 @@ func (l *Local) Fan() (more bool) {
 		return false
 	}
 	rest := l.queue[l.fanned:]
-	n, size := run(rest)
+	p := l.parts[rest[0].channel]
+	n, size := 1, rest[0].size
+	if p == nil || !p.isWatched() {
+		n, size = run(rest)
+	}
 	// First, so that what panics is not met again.
 	l.fanned += n
-	if p := l.parts[rest[0].channel]; p != nil { // else all have left meanwhile
-		for f := range forms {
-			if len(p[f]) > 0 {
-				l.fan(rest[:n], f, size, p[f])
-			}
-		}
+	switch {
+	case rest[0].answer != nil:
+		l.answer(rest[0].answer)
+	case p == nil: // all have left meanwhile
+	case p.isWatched():
+		l.fanWatched(p, rest[:1])
+	default:
+		l.fanRows(p, rest[:n], size)
 	}
 	return true
 }
 
-// fan hands a run of messages for one channel, with frames of size bytes, to the
-// members that take them in the form f.
-func (l *Local) fan(run []*publication, f form, size int, members []place) {
-	chunk := join(run, f, size)
+func (l *Local) fanRows(p *part, run []*publication, size int) {
+	for r := range p.rows() {
+		if len(r.places) > 0 {
+			l.fan(run, r.shape, size, r.places)
+		}
+	}
+}
+
+// fan hands a run of messages for one channel, with frames of size bytes at most, to
+// the members that take them in a shape.
+func (l *Local) fan(run []*publication, s shape, size int, members []place) {
+	chunk := join(run, s, size)
+	if len(chunk) == 0 {
+		return
+	}
 	if run[0].excludes { // it is a run of one
 		members = slices.DeleteFunc(slices.Clone(members), func(p place) bool { return p.conn.ID() == run[0].exclude })
 	}
@@ -129,11 +172,21 @@ func (l *Local) fan(run []*publication, f form, size int, members []place) {
 			}
 		}
 	case Latest:
-		newest := run[len(run)-1].as(f)
+		newest := newest(run, s)
 		for _, p := range members {
 			l.keepNewest(p, chunk, newest, len(run))
 		}
 	}
+}
+
+// newest is the last message of a run that there is in the shape.
+func newest(run []*publication, s shape) []byte {
+	for _, p := range slices.Backward(run) {
+		if frame := p.as(s); frame != nil {
+			return frame
+		}
+	}
+	return nil
 }
 
 // keepNewest sends a run of n messages to a member, or, where its socket is full,
@@ -169,24 +222,30 @@ const (
 
 // run is how many messages at the front are for one channel and fit into a
 // chunk, at least one, and the bytes of their frames. One that a member is not to
-// get is alone.
+// get is alone, and so is the answer to a reading.
 func run(queue []*publication) (n, size int) {
-	channel := queue[0].channel
-	for n < len(queue) && queue[n].channel == channel && (n == 0 || !queue[n].excludes && !queue[0].excludes) && (n == 0 || size+len(queue[n].frame) <= chunkSize) {
-		size += len(queue[n].frame)
+	front := queue[0]
+	if front.excludes || front.answer != nil {
+		return 1, front.size
+	}
+	for _, p := range queue {
+		if n > 0 && (p.channel != front.channel || p.excludes || p.answer != nil || size+p.size > chunkSize) {
+			break
+		}
+		size += p.size
 		n++
 	}
 	return n, size
 }
 
-// join puts the messages together in the form f, for which size is a hint.
-func join(messages []*publication, f form, size int) []byte {
+// join puts the messages together in a shape, for which size is a hint.
+func join(messages []*publication, s shape, size int) []byte {
 	if len(messages) == 1 {
-		return messages[0].as(f)
+		return messages[0].as(s)
 	}
 	chunk := make([]byte, 0, size)
 	for _, p := range messages {
-		chunk = append(chunk, p.as(f)...)
+		chunk = append(chunk, p.as(s)...)
 	}
 	return chunk
 }
@@ -199,14 +258,21 @@ func (l *Local) confirm(channel *Channel) {
 	if p == nil || !l.hub.holds(channel, l.reactor) {
 		return
 	}
-	for f := range forms {
-		for i := len(p[f]) - 1; i >= 0; i-- {
-			if i >= len(p[f]) {
+	if p.more != nil {
+		wishes := p.more.wishes
+		p.more.wishes = nil
+		for _, w := range wishes {
+			l.resume(p, w)
+		}
+	}
+	for r := range p.rows() {
+		for i := len(r.places) - 1; i >= 0; i-- {
+			if i >= len(r.places) {
 				continue
 			}
-			if at := p[f][i]; !at.member.ready {
-				at.member.ready = true
-				l.events.Confirmed(at.conn, at.member)
+			if at := r.places[i]; at.member.stage == joined {
+				at.member.stage = live
+				l.events.Confirmed(at.conn, at.member, nil)
 			}
 		}
 	}

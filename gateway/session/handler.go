@@ -23,16 +23,16 @@ func NewHandler(n *Node, r *loop.Reactor) *Handler {
 }
 
 // subscribed is told of each member whose channel Redis has confirmed.
-func (h *Handler) subscribed(c *loop.Conn, _ *hub.Member) {
-	if s, ok := c.Session.(*plain); ok {
-		s.subscribed(h, c)
+func (h *Handler) subscribed(c *loop.Conn, m *hub.Member, r *hub.Recovery) {
+	if s, ok := c.Session.(subscriber); ok {
+		s.subscribed(h, c, m, r)
 	}
 }
 
 // gap is told of each member that may have missed messages and wants to know.
 func (h *Handler) gap(c *loop.Conn, m *hub.Member) {
-	if s, ok := c.Session.(*plain); ok {
-		s.gap(c, m)
+	if s, ok := c.Session.(subscriber); ok {
+		s.gap(h, c, m)
 	}
 }
 
@@ -42,6 +42,14 @@ type dialect interface {
 	message(h *Handler, c *loop.Conn, op codec.Opcode, payload []byte)
 	direct(c *loop.Conn, d *hub.Direct) (sent bool)
 	closed(h *Handler, c *loop.Conn, end loop.End)
+}
+
+// subscriber is a dialect whose connections have channels.
+type subscriber interface {
+	dialect
+	subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) // r nil unless the log was wanted
+	gap(h *Handler, c *loop.Conn, m *hub.Member)
+	drained(h *Handler, c *loop.Conn) // the socket has taken all that it was sent
 }
 
 // OnRequest implements loop.Handler.
@@ -83,10 +91,8 @@ func (h *Handler) OnRefuse(c *loop.Conn, err *codec.HTTPError) { h.node.refused(
 
 // OnDrained implements loop.Handler.
 func (h *Handler) OnDrained(c *loop.Conn) {
-	if s, ok := c.Session.(*plain); ok {
-		for m := range s.members() {
-			h.local.Drained(c, m)
-		}
+	if s, ok := c.Session.(subscriber); ok {
+		s.drained(h, c)
 	}
 }
 

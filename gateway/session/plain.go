@@ -102,7 +102,7 @@ func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 		s.more = &more
 	}
 	for m := range s.members() {
-		h.local.Join(c, m, channels[0], hub.Wants{Deflated: s.offer.extensions != "", Gaps: s.gaps})
+		h.local.Join(c, m, channels[0], hub.Wants{Form: FormPayload, Deflated: s.offer.extensions != "", Gaps: s.gaps})
 		channels = channels[1:]
 		if !m.Ready() {
 			s.offer.waiting++
@@ -125,7 +125,7 @@ func (s *plain) members() iter.Seq[*hub.Member] {
 }
 
 // subscribed counts one more channel that Redis has confirmed.
-func (s *plain) subscribed(h *Handler, c *loop.Conn) {
+func (s *plain) subscribed(h *Handler, c *loop.Conn, _ *hub.Member, _ *hub.Recovery) {
 	if s.offer == nil {
 		return
 	}
@@ -174,7 +174,7 @@ func wantsGaps(values []string) (bool, *codec.HTTPError) {
 
 // gap tells the client that it may have missed messages of a channel, which is
 // heard again: the moment to load from the source of truth what it shows.
-func (s *plain) gap(c *loop.Conn, m *hub.Member) {
+func (s *plain) gap(_ *Handler, c *loop.Conn, m *hub.Member) {
 	if !s.opened {
 		return
 	}
@@ -183,6 +183,12 @@ func (s *plain) gap(c *loop.Conn, m *hub.Member) {
 	}{m.Name()})
 	if err == nil { // a string is always written
 		c.Send(hub.Frame(text))
+	}
+}
+
+func (s *plain) drained(h *Handler, c *loop.Conn) {
+	for m := range s.members() {
+		h.local.Drained(c, m)
 	}
 }
 

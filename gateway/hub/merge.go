@@ -1,0 +1,39 @@
+package hub
+
+import "sluice/pubsub"
+
+// merged is what a client that resumes is given.
+type merged struct {
+	messages  []*Message
+	position  pubsub.Position // go on from here
+	recovered bool            // messages are all that was published after what it had
+}
+
+// merge puts together what the log held after the position that clients had, limit
+// entries of it at most were read, and what has come live since before it was read.
+// Where the two do not prove to be everything, there is nothing from the log: a part
+// must not be taken for the whole.
+func merge(h *pubsub.History, channel string, seen []*Message) merged {
+	m := merged{position: h.Last, recovered: h.Proven}
+	if h.Proven {
+		for i := range h.Entries {
+			e := message(channel, &h.Entries[i])
+			e.Epoch = h.Epoch
+			m.messages = append(m.messages, e)
+		}
+	}
+	for _, live := range seen {
+		switch {
+		case live.Position == 0: // by plain PUBLISH: it has no place among the others but the one it came in
+		case live.Position <= m.position && live.Epoch == h.Epoch:
+			continue
+		case live.Before != m.position || live.Epoch != h.Epoch:
+			m.recovered, m.messages = false, nil
+		}
+		if live.Position != 0 {
+			m.position = live.Position
+		}
+		m.messages = append(m.messages, live)
+	}
+	return m
+}

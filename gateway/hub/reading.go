@@ -1,0 +1,202 @@
+package hub
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"sluice/pubsub"
+)
+
+// reading is one reading of a channel's log: to fill a hole in what comes live, or
+// for members that resume. However many resume on one channel from one position,
+// as long as it has not begun they share it.
+type reading struct {
+	channel *Channel
+	since   pubsub.Position
+	limit   int
+	fills   bool   // it is the chain's
+	asked   uint32 // its asking
+	tries   int    // that have failed before
+
+	reactors []int // that want the answer, unless it fills; guarded by log.mu until it is begun
+	begun    bool  // guarded by log.mu
+
+	// The answer, set before it is handed on:
+	history pubsub.History
+	err     error
+	live    pubsub.Position // what the chain had handed on to the reactors by then; 0: it does not know
+}
+
+// readingKey is what readings have in common that can be one.
+type readingKey struct {
+	channel *Channel
+	since   pubsub.Position
+	limit   int
+}
+
+// log reads the logs of channels, on goroutines of its own.
+type log struct {
+	h *Hub
+
+	mu    sync.Mutex
+	more  sync.Cond
+	queue []*reading              // guarded by mu
+	open  map[readingKey]*reading // those in queue that members wait for; guarded by mu
+	ended bool                    // guarded by mu
+}
+
+const (
+	readers      = 8                      // readings at the same time
+	readTimeout  = 2 * time.Second        // for one
+	readAttempts = 3                      // for members that resume
+	readPause    = 100 * time.Millisecond // after one that failed; it grows with each
+)
+
+func newLog(h *Hub) *log {
+	l := &log{h: h, open: map[readingKey]*reading{}}
+	l.more.L = &l.mu
+	return l
+}
+
+// want puts a reading in line.
+func (l *log) want(r *reading) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.queue = append(l.queue, r)
+	l.more.Signal()
+}
+
+// share puts a reactor among those that wait for a reading, which is put in line
+// unless there is one that has not begun.
+func (l *log) share(key readingKey, reactor int) *reading {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	r := l.open[key]
+	if r == nil {
+		r = &reading{channel: key.channel, since: key.since, limit: key.limit}
+		l.open[key] = r
+		l.queue = append(l.queue, r)
+		l.more.Signal()
+	}
+	for _, i := range r.reactors {
+		if i == reactor {
+			return r
+		}
+	}
+	r.reactors = append(r.reactors, reactor)
+	return r
+}
+
+// run carries readings out until ctx ends.
+func (l *log) run(ctx context.Context) {
+	stop := context.AfterFunc(ctx, func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ended = true
+		l.more.Broadcast()
+	})
+	defer stop()
+	var running sync.WaitGroup
+	for range readers {
+		running.Go(func() {
+			e := newEmitter(l.h, "the log")
+			for r := l.next(); r != nil; r = l.next() {
+				l.read(ctx, e, r)
+			}
+		})
+	}
+	running.Wait()
+}
+
+// next takes a reading out of the line, and waits for one. It returns nil when the
+// log has ended.
+func (l *log) next() *reading {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for len(l.queue) == 0 && !l.ended {
+		l.more.Wait()
+	}
+	if l.ended {
+		return nil
+	}
+	r := l.queue[0]
+	l.queue[0] = nil
+	l.queue = l.queue[1:]
+	if !r.fills {
+		delete(l.open, readingKey{r.channel, r.since, r.limit})
+	}
+	r.begun = true
+	return r
+}
+
+func (l *log) read(ctx context.Context, e *emitter, r *reading) {
+	s := l.h.streamOf(r.channel)
+	if r.fills {
+		if r.tries > 0 {
+			pause(ctx, time.Duration(r.tries)*readPause)
+		}
+		l.attempt(ctx, r)
+		if ctx.Err() == nil {
+			s.fill(e, r)
+		}
+		return
+	}
+	for try := 1; ; try++ {
+		s.mu.Lock()
+		doubts := s.chain.doubts
+		s.mu.Unlock()
+		l.attempt(ctx, r)
+		if ctx.Err() != nil {
+			return
+		}
+		if try < readAttempts && r.err != nil {
+			pause(ctx, time.Duration(try)*readPause)
+			continue
+		}
+		if s.answer(r, doubts, try == readAttempts) {
+			return
+		}
+	}
+}
+
+func (l *log) attempt(ctx context.Context, r *reading) {
+	l.h.readings.Add(1)
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	r.history, r.err = l.h.broker.History(ctx, r.channel.name, r.since, r.limit)
+	if r.err != nil {
+		l.h.readFailed.Add(1)
+	}
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+// answer hands the answer to the reactors, unless messages may have been missed
+// since the reading began, which it does not show; the last one says so as an error.
+func (s *stream) answer(r *reading, doubts uint32, last bool) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if r.err == nil && s.chain.doubts != doubts {
+		if !last {
+			return false
+		}
+		r.err = errUnsteady
+	}
+	h := r.channel.hub
+	if r.err == nil && h.onlyResuming(r.channel) {
+		s.chain.learn(&r.history)
+	}
+	if s.chain.epoch == r.history.Epoch {
+		r.live = s.chain.last
+	}
+	h.answered(r)
+	return true
+}

@@ -1,0 +1,79 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+)
+
+// stream is the log of one channel as this node follows it. Its lock is taken
+// before Hub.mu, and held until what has been decided stands in the mailboxes of
+// the reactors, or lanes and readers of the log would overtake each other.
+type stream struct {
+	mu    sync.Mutex
+	chain chain // guarded by mu
+
+	mixed atomic.Bool // messages without a position have come, too, of which the log knows nothing
+}
+
+// streamOf is the channel's, made where it has none.
+func (h *Hub) streamOf(c *Channel) *stream {
+	h.mu.RLock()
+	s := c.stream
+	h.mu.RUnlock()
+	if s != nil {
+		return s
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if c.stream == nil {
+		c.stream = &stream{chain: chain{name: c.name}}
+	}
+	return c.stream
+}
+
+// deliver takes a message with a position, as it comes live.
+func (s *stream) deliver(e *emitter, c *Channel, m *Message) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.chain.follows(m) {
+		e.emit(c, m)
+		return
+	}
+	if m.Position <= s.chain.last && m.Epoch == s.chain.epoch {
+		e.h.repeated.Add(1)
+	}
+	s.carryOut(e, c, s.chain.live(m))
+}
+
+// carryOut does what the chain wants. s.mu is held.
+func (s *stream) carryOut(e *emitter, c *Channel, v verdict) {
+	if v.gap {
+		e.h.unfilled(c)
+	}
+	for _, m := range v.emit {
+		e.emit(c, m)
+	}
+	if v.ask {
+		e.h.log.want(&reading{channel: c, since: s.chain.last, limit: fillLimit, fills: true, asked: s.chain.asked, tries: s.chain.tries})
+	}
+}
+
+// doubt says that the channel is heard again after messages may have been missed.
+// It reports whether the log will tell.
+func (s *stream) doubt(e *emitter, c *Channel) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v, covered := s.chain.doubt()
+	s.carryOut(e, c, v)
+	return covered && !s.mixed.Load()
+}
+
+// fill takes the answer to a reading that the chain asked for.
+func (s *stream) fill(e *emitter, r *reading) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := s.chain.filled(r.asked, r.history, r.limit, r.err)
+	e.h.filled.Add(int64(len(r.history.Entries)))
+	s.carryOut(e, r.channel, v)
+	e.wake()
+}
