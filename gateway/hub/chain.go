@@ -9,7 +9,8 @@ import "sluice/pubsub"
 //
 // What it promises of the messages that it hands on: their order is the log's, none
 // comes twice, and where the log has held or holds one that was left out, a gap has
-// been told in its place.
+// been told in its place. Where the log could not be read for long, a gap is told, and
+// behind that one message may come again.
 type chain struct {
 	name  string          // the channel's
 	last  pubsub.Position // of the last message handed on; 0: not known
@@ -21,14 +22,21 @@ type chain struct {
 	again  bool       // something may have been missed since the log was asked
 	held   []*Message // what waits, in the order in which it came
 	size   int        // bytes of it
+	old    int        // of held, those from before something may have been missed: the log may not have them any more
+	unsure bool       // it gave up: the log may have gone back behind last
 	doubts uint32     // counts the times that something may have been missed
 }
 
 // verdict is what a chain has its caller do, in this order.
 type verdict struct {
-	gap  bool       // tell that something may have been missed for good
-	emit []*Message // hand on
+	emit []*Message // hand on; nil in the place of messages that may be missing for good: tell the gap
 	ask  bool       // read the log after chain.last, for filled
+}
+
+func (v *verdict) gap() {
+	if n := len(v.emit); n == 0 || v.emit[n-1] != nil {
+		v.emit = append(v.emit, nil)
+	}
 }
 
 const (
@@ -55,10 +63,15 @@ func (c *chain) goOn(m *Message) {
 	}
 }
 
+// knows reports that m has been handed on.
+func (c *chain) knows(m *Message) bool {
+	return m.Epoch == c.epoch && (m.Position < c.last && !c.unsure || m.Position == c.last)
+}
+
 // live takes a message that does not follow.
 func (c *chain) live(m *Message) verdict {
-	if m.Position <= c.last && (m.Epoch == c.epoch || m.Epoch == "") {
-		return verdict{} // it is known
+	if c.knows(m) {
+		return verdict{}
 	}
 	c.held = append(c.held, m)
 	c.size += len(m.Payload)
@@ -79,7 +92,7 @@ func (c *chain) doubt() (v verdict, covered bool) {
 	case c.last == 0:
 		return verdict{}, false
 	case c.asking:
-		c.again = true
+		c.again, c.old = true, len(c.held)
 		return verdict{}, true
 	}
 	return c.ask(), true
@@ -101,46 +114,43 @@ func (c *chain) filled(asked uint32, h pubsub.History, limit int, err error) (v 
 	if !c.asking || asked != c.asked {
 		return verdict{}
 	}
-	if c.tries++; c.tries > maxTries {
+	c.tries++
+	switch {
+	case err != nil && c.tries > maxTries:
 		return c.abandon()
-	}
-	if err != nil {
+	case err != nil:
 		return c.ask()
 	}
-	v.gap = c.isBroken(&h, limit)
+	c.unsure = false
+	proven := h.Proven
 	if h.Last < c.last || h.Epoch != c.epoch { // the log has gone back, or began anew: go on from what it is now
-		c.last, c.epoch = min(c.last, h.Last), h.Epoch
-		v.gap = true
+		c.rewind(&h)
+		v.gap()
 	}
 	for i := range h.Entries {
-		if e := &h.Entries[i]; e.Position > c.last {
-			m := message(c.name, e)
-			m.Epoch = h.Epoch
-			c.goOn(m)
-			v.emit = append(v.emit, m)
+		e := &h.Entries[i]
+		if e.Position <= c.last {
+			continue
 		}
+		if e.Before != c.last && !(proven && i == 0) {
+			v.gap()
+		}
+		m := message(c.name, e)
+		m.Epoch = h.Epoch
+		c.goOn(m)
+		v.emit = append(v.emit, m)
 	}
+	c.forget(&h, &v)
 	if isCut(&h, limit) {
 		c.tries = 0 // it leads on
 		v.ask = c.ask().ask
 		return v
 	}
+	if c.last != h.Last { // the log has lost its end
+		v.gap()
+	}
 	c.release(&v)
 	return v
-}
-
-// isBroken says whether something is missing between last and the entries, among
-// them, or behind them.
-func (c *chain) isBroken(h *pubsub.History, limit int) bool {
-	at := c.last
-	for i := range h.Entries {
-		e := &h.Entries[i]
-		if e.Before != at && (i > 0 || !h.Proven) {
-			return true
-		}
-		at = e.Position
-	}
-	return at != h.Last && !isCut(h, limit)
 }
 
 // isCut says whether the log holds more behind the entries.
@@ -149,21 +159,54 @@ func isCut(h *pubsub.History, limit int) bool {
 	return n > 0 && n >= limit && h.Entries[n-1].Position < h.Last
 }
 
+// rewind goes back to where the log is, or to what waits of it.
+func (c *chain) rewind(h *pubsub.History) {
+	c.last, c.epoch = min(c.last, h.Last), h.Epoch
+	for _, m := range c.held {
+		if m.Epoch == c.epoch {
+			c.last = min(c.last, m.Before)
+		}
+	}
+}
+
+// forget drops what has waited and is handed on, and what the log has lost since it
+// came.
+func (c *chain) forget(h *pubsub.History, v *verdict) {
+	var kept []*Message
+	old := 0
+	for i, m := range c.held {
+		switch {
+		case m.Epoch == c.epoch && m.Position <= c.last:
+			continue
+		case i < c.old && !c.again && (m.Epoch != h.Epoch || m.Position > h.Last):
+			v.gap()
+			continue
+		case i < c.old:
+			old++
+		}
+		kept = append(kept, m)
+	}
+	c.held, c.old = kept, old
+}
+
 // release hands on what has waited, as far as it follows.
 func (c *chain) release(v *verdict) {
-	loose := v.gap && len(v.emit) == 0 // a gap has been told in front of the first
 	for i, m := range c.held {
-		if m.Position <= c.last && m.Epoch == c.epoch {
-			continue
-		}
-		if m.Before != c.last && !loose {
-			c.held = c.held[i:]
+		switch {
+		case m.Position <= c.last: // the log that it stood in is gone
+			v.gap()
+		case m.Epoch == c.epoch && (m.Before == c.last || v.isLoose()):
+			c.goOn(m)
+			v.emit = append(v.emit, m)
+		case c.tries > maxTries && !c.again:
+			c.held, c.old = c.held[i:], max(0, c.old-i)
+			v.emit = append(v.emit, c.abandon().emit...)
+			return
+		default:
+			c.held, c.old = c.held[i:], max(0, c.old-i)
 			v.ask = c.ask().ask
 			return
 		}
-		loose = false
-		c.goOn(m)
-		v.emit = append(v.emit, m)
 	}
 	c.drop()
 	if c.again {
@@ -174,22 +217,32 @@ func (c *chain) release(v *verdict) {
 	c.asking = false
 }
 
-// abandon gives up to find out what was missed.
+// isLoose says whether a gap has just been told, behind which anything may come.
+func (v *verdict) isLoose() bool { return len(v.emit) > 0 && v.emit[len(v.emit)-1] == nil }
+
+// abandon gives up to find out what was missed, and goes on with what has waited.
 func (c *chain) abandon() (v verdict) {
-	v.gap = true
+	v.gap()
 	for _, m := range c.held {
-		if m.Position > c.last || m.Epoch != c.epoch {
-			c.goOn(m)
-			v.emit = append(v.emit, m)
+		if m.Position <= c.last {
+			continue
 		}
+		if m.Before != c.last {
+			v.gap()
+		}
+		c.goOn(m)
+		v.emit = append(v.emit, m)
+	}
+	if c.old == len(c.held) { // none has come since the last doubt
+		v.gap()
 	}
 	c.drop()
-	c.asking, c.again = false, false
+	c.asking, c.again, c.unsure = false, false, true
 	c.asked++
 	return v
 }
 
-func (c *chain) drop() { c.held, c.size = nil, 0 }
+func (c *chain) drop() { c.held, c.size, c.old = nil, 0, 0 }
 
 // learn takes the newest position of the log where none is known. What is published
 // after it will be looked for; all who listen must have what was before.

@@ -39,7 +39,7 @@ func (s *stream) deliver(e *emitter, c *Channel, m *Message) {
 		e.emit(c, m)
 		return
 	}
-	if m.Position <= s.chain.last && m.Epoch == s.chain.epoch {
+	if s.chain.knows(m) {
 		e.h.repeated.Add(1)
 	}
 	s.carryOut(e, c, s.chain.live(m))
@@ -47,11 +47,12 @@ func (s *stream) deliver(e *emitter, c *Channel, m *Message) {
 
 // carryOut does what the chain wants. s.mu is held.
 func (s *stream) carryOut(e *emitter, c *Channel, v verdict) {
-	if v.gap {
-		e.h.unfilled(c)
-	}
 	for _, m := range v.emit {
-		e.emit(c, m)
+		if m == nil {
+			e.h.unfilled(c)
+		} else {
+			e.emit(c, m)
+		}
 	}
 	if v.ask {
 		e.h.log.want(&reading{channel: c, since: s.chain.last, limit: fillLimit, fills: true, asked: s.chain.asked, tries: s.chain.tries})
