@@ -112,6 +112,10 @@ type nobody struct{}
 func (nobody) Subscribe(string)   {}
 func (nobody) Unsubscribe(string) {}
 
+func (nobody) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+	return pubsub.History{}, errors.New("there is no log")
+}
+
 func (s *stand) Add(e pubsub.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -126,7 +130,7 @@ func newStand(t *testing.T, p Policy) *stand {
 	t.Helper()
 	s := &stand{t: t}
 	s.node = &Node{ID: "n", Life: "n.x", Inbox: s, Policy: p, Log: zap.NewNop(), Reply: "sluice:{node:n}",
-		Hub: hub.New(nobody{}, "n", "n.x", func(string) hub.Rules { return hub.Rules{} }, func(pubsub.Gap) {})}
+		Hub: hub.New(hub.Options{Broker: nobody{}, Node: "n", Life: "n.x", Rules: func(string) hub.Rules { return hub.Rules{} }, Encoders: Encoders})}
 	var err error
 	s.engine, err = loop.New(loop.Options{Reactors: 1, Log: zap.NewNop()}, func(r *loop.Reactor) loop.Handler { return callers{NewHandler(s.node, r)} })
 	if err != nil {
