@@ -46,6 +46,7 @@ type Config struct {
 	PubSub      PubSub      `yaml:"pubsub" embed:"" prefix:"pubsub-" group:"Redis pub/sub"`
 	Inbox       Inbox       `yaml:"inbox" embed:"" prefix:"inbox-" group:"Inbox, from clients to services"`
 	RPC         RPC         `yaml:"rpc" embed:"" prefix:"rpc-" group:"Calls from clients to services"`
+	Recovery    Recovery    `yaml:"recovery" embed:"" prefix:"recovery-" group:"Resuming"`
 	Shutdown    Shutdown    `yaml:"shutdown" embed:"" prefix:"shutdown-" group:"Shutdown"`
 	Log         Log         `yaml:"log" embed:"" prefix:"log-" group:"Log"`
 
@@ -149,6 +150,11 @@ type RPC struct {
 	Pending int           `yaml:"pending" range:"1..10000" help:"Calls of one connection that may wait for an answer; further ones are refused with an error"`
 }
 
+// Recovery is what clients get that come back to durable channels.
+type Recovery struct {
+	Max int `yaml:"max" range:"1..10000" help:"Messages that a client which comes back to a durable channel is sent of those that it has missed; where it has missed more it is told to load its state anew, and is sent none"`
+}
+
 // Shutdown is the drain after SIGTERM.
 type Shutdown struct {
 	Timeout time.Duration `yaml:"timeout" range:"0s..24h" help:"Time that clients have to take their last messages and their goodbye after SIGTERM, all at once, before they are cut; give the supervisor some seconds more before it kills"`
@@ -185,6 +191,7 @@ func Default() Config {
 		PubSub:    PubSub{Lanes: 1, ProbeInterval: time.Second, ProbeTimeout: 750 * time.Millisecond},
 		Inbox:     Inbox{Stream: "inbox", MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
 		RPC:       RPC{Timeout: 10 * time.Second, Pending: 64},
+		Recovery:  Recovery{Max: 300},
 		Shutdown:  Shutdown{Timeout: 30 * time.Second},
 		Log:       Log{Level: "info", Format: "json"},
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"time"
 )
 
 // Namespace is what holds for the channels whose name begins with Name and a colon.
@@ -13,6 +14,10 @@ type Namespace struct {
 	Publish   Access      `yaml:"publish" oneof:"|anyone|authenticated|user|claim|nobody" help:"Who may send to the inbox through these channels, in the words of subscribe"`
 	Policy    QueuePolicy `yaml:"policy" oneof:"|disconnect|drop|latest" help:"What becomes of a message when a client's queue is full; left out it is queue.policy"`
 	Deflate   *bool       `yaml:"deflate" help:"Whether messages are compressed for clients that offer it; left out it is deflate.enabled"`
+
+	Durable     *bool         `yaml:"durable" help:"Whether clients may resume the channels from a position, because services publish on them with sluice_publish; it has Redis keep some bytes for each channel that a client resumes; left out it is true with dev, else false"`
+	HistorySize int           `yaml:"history_size" range:"0..100000" help:"Messages that the log of a durable channel keeps of what this node publishes for others; 0 means 1000; what services publish says for itself"`
+	HistoryTTL  time.Duration `yaml:"history_ttl" range:"0s..8784h" help:"How long the log of a durable channel is kept after the newest message that this node publishes for others; 0 means 24h"`
 }
 
 // Access says who may do something with a channel.
@@ -28,8 +33,8 @@ const (
 )
 
 // Namespace returns what holds for a channel (its name without the prefix): the namespace before its first colon, or
-// the one with the empty name. Nothing is left out in it: its Access and Policy are set, its Deflate is not nil and
-// may point into c, read only. It allocates nothing, and takes a time that grows with the number of namespaces.
+// the one with the empty name. Nothing is left out in it: its Access and Policy are set, its Deflate and Durable
+// are not nil and may point into c, read only. It allocates nothing, and takes a time that grows with the number of namespaces.
 func (c *Config) Namespace(channel string) Namespace {
 	name, _, ok := strings.Cut(channel, ":")
 	if !ok {
@@ -59,6 +64,9 @@ func (c *Config) Namespace(channel string) Namespace {
 	}
 	if rules.Deflate == nil {
 		rules.Deflate = &c.Deflate.Enabled
+	}
+	if rules.Durable == nil {
+		rules.Durable = &c.Dev
 	}
 	return rules
 }

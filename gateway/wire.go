@@ -212,6 +212,7 @@ func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
 		Origins:     c.Origins,
 		Protocols:   c.Protocols,
 		MaxChannels: c.Connections.Channels,
+		MaxRecovery: c.Recovery.Max,
 		MaxCalls:    c.RPC.Pending,
 		CallTimeout: c.RPC.Timeout,
 		Deflate:     c.Deflate.Enabled || slices.ContainsFunc(c.Namespaces, func(n config.Namespace) bool { return n.Deflate != nil && *n.Deflate }),

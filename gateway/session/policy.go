@@ -28,6 +28,7 @@ type Policy struct {
 	MaxChannels int         // for one connection
 	PerAddress  int         // connections of one client address; 0: no limit
 	PerUser     int         // connections of one user; 0: no limit
+	MaxRecovery int         // messages of a channel that a client is sent which comes back to it
 	MaxCalls    int         // calls of one connection that wait for an answer
 	CallTimeout time.Duration
 }
