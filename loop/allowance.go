@@ -65,6 +65,13 @@ func (c *Conn) spendMessage() bool {
 	return c.r.engine.rates.messageBurst == 0 || spend(c, &c.allowance.messages, 1, errChatty)
 }
 
+// SpendMessage takes one more message off the allowance, for a message that holds
+// several. Where nothing is left the connection is closed, and false returned.
+func (c *Conn) SpendMessage() bool {
+	c.r.owner.check()
+	return c.state == open && c.spendMessage()
+}
+
 func (c *Conn) spendControl() bool {
 	return c.r.engine.rates.controlBurst == 0 || spend(c, &c.allowance.controls, 1, errNagging)
 }

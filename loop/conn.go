@@ -24,6 +24,7 @@ type Conn struct {
 	fd    int32
 	marks marks
 	state state
+	ping  uint8 // which of Options.Pings it is pinged with, and one more; 0: a ping frame
 
 	over      uint32    // tick since which more than MaxQueue waits for it; 0: less does
 	seen      uint32    // tick of the last sign of life
@@ -87,6 +88,7 @@ const (
 	markKnown                     // the handler has seen it, so it is told of the end
 	markDeflate                   // permessage-deflate was agreed on
 	markWaits                     // the handler wants to know when the queue is empty
+	markHeld                      // what is sent waits for Release
 )
 
 func (m marks) has(x marks) bool { return m&x != 0 }

@@ -20,6 +20,7 @@ type Options struct {
 	HandshakeTimeout time.Duration // from accept to the end of the handshake
 	PingInterval     time.Duration // without a byte from the client, at most, before it is pinged
 	PingTimeout      time.Duration // from the ping to any byte from the client
+	Pings            [][]byte      // whole frames with which connections may be pinged in place of a ping frame, by Conn.SetPing; never changed
 	MessageTimeout   time.Duration // from the first byte of a message to its last
 	CloseTimeout     time.Duration // from our close frame to the end of the connection
 

@@ -361,13 +361,13 @@ func (r *Reactor) heartbeat(c *Conn) {
 	// Silence of more than half the interval earns a ping now, or a client that
 	// spoke just before its deadline would wait for nearly two intervals.
 	silent := time.Duration(r.wheel.now-c.seen) * tickLength
-	if rest := r.opts.PingInterval - silent; rest > r.opts.PingInterval/2 {
+	if rest := r.opts.PingInterval - silent; rest > r.opts.PingInterval/2 && c.ping == 0 {
 		r.waitForSilence(c, rest)
 		return
 	}
 	c.marks |= markPinged
-	if c.room(len(pingFrame)) {
-		c.push(pingFrame)
+	if ping := c.pingFrame(); c.room(len(ping)) {
+		c.push(ping)
 		c.flushSoon()
 		r.wait(c, r.opts.PingTimeout)
 	}
@@ -389,9 +389,6 @@ func (r *Reactor) wait(c *Conn, d time.Duration) {
 	}
 	r.wheel.set(c, due)
 }
-
-// pingFrame is an empty ping (RFC 6455 §5.5.2), shared by everyone.
-var pingFrame = codec.AppendFrame(nil, codec.OpPing, nil)
 
 // endAll asks a reactor to close all its connections.
 type endAll struct {

@@ -141,7 +141,7 @@ func (c *Conn) output(b []byte) {
 }
 
 // corkable reports whether answers may be collected in the reactor's cork.
-func (c *Conn) corkable() bool { return c.r.current == c && c.first == nil }
+func (c *Conn) corkable() bool { return c.r.current == c && c.first == nil } // a held one has something first
 
 // corked counts what was put into the cork, and sends that before it gets big.
 func (c *Conn) corked() {
@@ -292,10 +292,17 @@ func (c *Conn) flushSoon() {
 
 // flush writes until the queue is empty or the socket full.
 func (c *Conn) flush() {
+	if c.marks.has(markHeld) && c.state == open {
+		return
+	}
 	if c.rare != nil && (c.state == open || c.state == closing) && !c.marks.has(markBlocked) {
 		c.pushPong()
 	}
 	for c.first != nil && !c.marks.has(markBlocked) && c.state != dead {
+		if len(c.first) == 0 { // where Release would have put something
+			c.sent(0)
+			continue
+		}
 		b := c.gather()
 		n, ok := c.send(b)
 		if !ok {
