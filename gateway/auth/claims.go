@@ -32,7 +32,7 @@ func (c claims) identity(o *Options) (*Identity, times, *Error) {
 		name string
 		to   *string
 		err  *Error
-	}{{"iss", &id.Issuer, errIss}, {"jti", &id.ID, errJti}} {
+	}{{"iss", &id.Issuer, errIss}, {"jti", &id.ID, errJti}, {"channel", &id.Channel, errChannel}} {
 		if raw := c.get(f.name); raw != nil {
 			if *f.to, ok = decodeName(raw); !ok {
 				return nil, t, f.err

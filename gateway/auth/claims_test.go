@@ -43,6 +43,8 @@ func TestClaims(t *testing.T) {
 		{"jti empty", `"sub":"ada","jti":""` + rest, CodeBadClaims},
 		{"iss a number", `"sub":"ada","iss":1` + rest, CodeBadClaims},
 
+		{"channel, by which nobody connects", `"sub":"ada","channel":"a"` + rest, CodeBadClaims},
+		{"channel a number", `"sub":"ada","channel":1` + rest, CodeBadClaims},
 		{"channels", `"sub":"ada","channels":["a","b"]` + rest, ""},
 		{"channels none", `"sub":"ada","channels":[]` + rest, ""},
 		{"channels 128", `"sub":"ada","channels":` + list(128, "c%d") + rest, ""},

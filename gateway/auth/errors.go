@@ -35,6 +35,9 @@ type Error struct {
 
 func (e *Error) Error() string { return e.Reason }
 
+// Temporary reports whether the same token may be good in a moment.
+func (e *Error) Temporary() bool { return e == errNotFetched }
+
 // ErrNoToken is Token's answer to a request that carries none: whether it may be anonymous is for the caller.
 var ErrNoToken = &Error{CodeNone, "no token was sent"}
 
@@ -71,6 +74,9 @@ var (
 	errJti      = &Error{CodeBadClaims, "jti is not a string of 1 to 255 printable bytes"}
 	errChannels = &Error{CodeBadClaims, "channels is not a list of at most 128 names of 1 to 255 printable bytes"}
 	errAllow    = &Error{CodeBadClaims, "allow is not an object with nothing but the lists subscribe and publish"}
+	errChannel  = &Error{CodeBadClaims, "channel is not a string of 1 to 255 printable bytes"}
+	errOneOnly  = &Error{CodeBadClaims, "the token is for one channel: it lets nobody in"}
+	errNoOne    = &Error{CodeBadClaims, "the token has no channel: it is not for a subscription"}
 	errPatterns = &Error{CodeBadClaims, "a list in allow is not one of at most 64 patterns of 1 to 255 printable bytes"}
 
 	errAudience   = &Error{CodeBadAudience, "aud does not name this service"}

@@ -13,6 +13,7 @@ type Identity struct {
 	Issued  time.Time // iat, zero if the token has none
 	Expires time.Time // from then on Verify refuses the token: exp and Options.Leeway; zero: never
 
+	Channel  string          // channel: the one that a subscription token is for; "" in a connection's token
 	Channels []string        // to be subscribed when the client connects; no name twice. This is no permission
 	Allow    Allow           // what the client may ask for
 	Info     json.RawMessage // info: any JSON, for others to see; nil if the token has none

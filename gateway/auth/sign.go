@@ -20,6 +20,7 @@ type Claims struct {
 	Audience string
 	Issuer   string // "": Key.Issuer
 	ID       string // jti
+	Channel  string // makes it a token for one subscription
 	Channels []string
 	Allow    Allow
 	Info     json.RawMessage
@@ -33,6 +34,7 @@ type payload struct {
 	Issued   int64           `json:"iat"`
 	Expires  int64           `json:"exp,omitempty"`
 	ID       string          `json:"jti,omitempty"`
+	Channel  string          `json:"channel,omitempty"`
 	Channels []string        `json:"channels,omitempty"`
 	Allow    *Allow          `json:"allow,omitempty"`
 	Info     json.RawMessage `json:"info,omitempty"`
@@ -73,7 +75,7 @@ func (c Claims) encode(issuer string) ([]byte, error) {
 	}
 	p := payload{
 		User: c.User, Issuer: c.Issuer, Audience: c.Audience, Issued: c.Issued.Unix(), ID: c.ID,
-		Channels: c.Channels, Info: c.Info,
+		Channel: c.Channel, Channels: c.Channels, Info: c.Info,
 	}
 	switch {
 	case c.NoExpiry && c.TTL != 0:

@@ -99,8 +99,24 @@ func (v *Verifier) Run(ctx context.Context) error {
 // Verify says whom the token names. It never waits, and refuses with an *Error.
 func (v *Verifier) Verify(token string) (*Identity, error) {
 	id, err := v.verify(token)
-	if err != nil {
+	switch {
+	case err != nil:
 		return nil, err
+	case id.Channel != "": // or who may be in one channel would be in by it
+		return nil, errOneOnly
+	}
+	return id, nil
+}
+
+// VerifySubscription says whom a token names that is for one channel, which is in
+// Identity.Channel. It never waits, and refuses with an *Error.
+func (v *Verifier) VerifySubscription(token string) (*Identity, error) {
+	id, err := v.verify(token)
+	switch {
+	case err != nil:
+		return nil, err
+	case id.Channel == "": // a connection's token is good for what it says, not for any channel
+		return nil, errNoOne
 	}
 	return id, nil
 }
