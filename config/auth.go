@@ -11,6 +11,7 @@ type Auth struct {
 	Issuer         string        `yaml:"issuer" help:"The iss that tokens must have whose key names none of its own; empty lets the iss be anything"`
 	Audience       string        `yaml:"audience" help:"What must be among the aud of a token; empty takes only tokens without aud, the others are meant for somebody else"`
 	Leeway         time.Duration `yaml:"leeway" range:"0s..10m" help:"By how much the clocks of this node and of whoever makes the tokens may differ when exp and nbf are judged"`
+	Grace          time.Duration `yaml:"grace" range:"0s..1h" help:"How long after its token has expired a client stays connected that can bring a new one, as the SDKs of Centrifugo do on their own; others are closed at once"`
 	RequireExp     bool          `yaml:"require_exp" help:"Refuses tokens that never expire"`
 	Cookie         string        `yaml:"cookie" help:"Name of a cookie that is taken for a token where a client shows no other; needs origins, because browsers send cookies along for every page; empty takes none"`
 	HMACSecret     Secret        `yaml:"hmac_secret" help:"Secret that tokens are signed with by HS256, at least 32 bytes, taken as they stand: shorthand for one item of auth.keys; other users of this machine can see flags, so prefer the file or auth.hmac_secret_file"`

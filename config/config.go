@@ -179,7 +179,7 @@ func Default() Config {
 		Node:        Node{LeaseTTL: 5 * time.Second},
 		Connections: Connections{Channels: 128},
 		Proxy:       Proxy{Protocol: ProxyOff, From: []string{}, Trust: []string{}, Header: ForwardedFor},
-		Auth:        Auth{Leeway: 30 * time.Second, RequireExp: true, Keys: []Key{}, JWKS: []JWKS{}},
+		Auth:        Auth{Leeway: 30 * time.Second, Grace: 25 * time.Second, RequireExp: true, Keys: []Key{}, JWKS: []JWKS{}},
 		Namespaces:  []Namespace{},
 		Message: Message{Max: 64 * KiB, Fragments: 1024, Timeout: time.Minute, Rate: 100, Burst: 200,
 			BytesRate: 1 * MiB, BytesBurst: 4 * MiB, ControlRate: 20, Incomplete: 256 * MiB},

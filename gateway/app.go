@@ -92,14 +92,15 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, a.lossy),
 		Encoders: session.Encoders, OnGap: noteGap(a.gaps, a.log)})
 	a.node = &session.Node{
-		ID:     id,
-		Life:   life,
-		Hub:    a.hub,
-		Inbox:  a.inbox,
-		Policy: policy,
-		Ready:  a.Ready,
-		Log:    a.log,
-		Reply:  a.config.Prefix + hub.DirectChannel(id),
+		ID:      id,
+		Life:    life,
+		Version: version,
+		Hub:     a.hub,
+		Inbox:   a.inbox,
+		Policy:  policy,
+		Ready:   a.Ready,
+		Log:     a.log,
+		Reply:   a.config.Prefix + hub.DirectChannel(id),
 	}
 	a.node.Alive = func() error { return a.engine.Alive() }
 	a.engine, err = loop.New(reactors, func(r *loop.Reactor) loop.Handler {

@@ -2,14 +2,15 @@
 // public port, decides who may connect, and speaks the client dialects. It
 // implements loop.Handler, one Handler for each reactor.
 //
-//	loop ── OnRequest, OnMessage, OnClose ─▶ Handler ─▶ plain, echo
+//	loop ── OnRequest, OnMessage, OnClose ─▶ Handler ─▶ plain, centrifugal, echo
 //	     ◀── Upgrade, Refuse, Send, Close ──┘    │ │
 //	                     hub.Local ◀── Join ─────┘ └── Add ──▶ pubsub.Inbox
 //
 // A dialect is what a path speaks:
 //
-//	/ws?channel=…   plain: payloads verbatim, what the client sends goes to the inbox
-//	/echo           what arrives goes back
+//	/ws?channel=…           plain: payloads verbatim, what the client sends goes to the inbox
+//	/connection/websocket   centrifugal: Centrifugo's client protocol
+//	/echo                   what arrives goes back
 //
 // Who may connect and to what is in Policy: policy.go has the Origin and the
 // subprotocol, guest.go the token and the limits by address and user, access.go

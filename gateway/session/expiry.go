@@ -30,11 +30,12 @@ const (
 	forever  = 100 * 365 * 24 * time.Hour // no node runs for longer; beyond, time.Duration would overflow
 )
 
-// add notes when a connection has to end.
-func (e *expiry) add(id loop.ConnID, expires time.Time) {
+// add notes when a connection has to end, and returns the second in which it is due,
+// since began; 0 if it never is.
+func (e *expiry) add(id loop.ConnID, expires time.Time) int64 {
 	left := time.Until(expires)
 	if left > forever {
-		return
+		return 0
 	}
 	if e.noted >= e.most {
 		e.forget()
@@ -42,6 +43,7 @@ func (e *expiry) add(id loop.ConnID, expires time.Time) {
 	second := max(e.done+1, int64((time.Since(e.began)+left)/time.Second)+1)
 	e.due[second] = append(e.due[second], id)
 	e.noted++
+	return second
 }
 
 // forget drops the connections that have ended. Where tokens are valid for long
@@ -84,7 +86,13 @@ func (h *Handler) watchExpiry(c *loop.Conn, g *guest) {
 // OnTick implements loop.Handler.
 func (h *Handler) OnTick() {
 	for _, id := range h.expiry.take() {
-		if c := h.r.Conn(id); c != nil {
+		c := h.r.Conn(id)
+		if c == nil {
+			continue
+		}
+		if s, ok := c.Session.(*centrifugal); ok {
+			s.stale(h, c, h.expiry.done)
+		} else {
 			c.Close(codec.StatusPolicyViolation, "the token has expired")
 		}
 	}

@@ -1,6 +1,10 @@
 package session
 
-import "sluice/gateway/hub"
+import (
+	"sluice/codec"
+	"sluice/gateway/centrifuge"
+	"sluice/gateway/hub"
+)
 
 // The forms in which messages are written to clients.
 const (
@@ -13,5 +17,21 @@ const (
 
 // Encoders are those of the forms.
 var Encoders = []hub.Encoder{
-	FormPayload: hub.Verbatim,
+	FormPayload:            hub.Verbatim,
+	FormCentrifugeJSON:     publication(centrifuge.JSON),
+	FormCentrifugeProtobuf: publication(centrifuge.Protobuf),
+}
+
+// publication is a message as a push of the centrifuge protocol.
+func publication(e centrifuge.Encoding) hub.Encoder {
+	return func(m *hub.Message) (codec.Opcode, []byte) {
+		return e.Opcode(), e.Publication(m.Channel, m.Payload, uint64(m.Position))
+	}
+}
+
+// Pings are what clients of dialects with pings of their own are pinged with, for
+// loop.Conn.SetPing: the two of the centrifuge protocol, by their encoding.
+var Pings = [][]byte{
+	centrifuge.JSON:     codec.AppendFrame(nil, codec.OpText, centrifuge.JSON.Ping()),
+	centrifuge.Protobuf: codec.AppendFrame(nil, codec.OpBinary, centrifuge.Protobuf.Ping()),
 }

@@ -35,6 +35,22 @@ type arrival struct {
 	extensions string
 }
 
+// arrive is admit for a dialect whose clients may show their token after the handshake:
+// until then they are counted as nobody, and a.who is who they are if they show none.
+func (h *Handler) arrive(c *loop.Conn, r *codec.Request) (a arrival, ok bool) {
+	refusal := h.check(c, r, &a)
+	if refusal == errToken {
+		refusal = h.node.Policy.checkOrigin(a.upgrade.Origin, false)
+	}
+	if refusal == nil {
+		refusal = h.node.welcome(c, &guest{})
+	}
+	if refusal != nil {
+		c.Refuse(refusal)
+	}
+	return a, refusal == nil
+}
+
 // admit makes the checks that all dialects have in common, in the order of their
 // cost. Who passes is counted; who does not has been refused.
 func (h *Handler) admit(c *loop.Conn, r *codec.Request) (a arrival, ok bool) {
@@ -58,12 +74,12 @@ func (h *Handler) check(c *loop.Conn, r *codec.Request, a *arrival) *codec.HTTPE
 	}
 	p := &h.node.Policy
 	c.SetRemote(peer.ClientAddr(c.Remote().Addr(), p.Trust, p.Header, r.Values(string(p.Header))))
+	a.protocol, a.extensions = p.protocol(a.upgrade.Protocols), p.extensions(a.upgrade.Extensions, r)
 	who, source, refusal := p.identify(r, a.upgrade, a.query)
 	if refusal != nil {
 		return refusal
 	}
 	a.who = who
-	a.protocol, a.extensions = p.protocol(a.upgrade.Protocols), p.extensions(a.upgrade.Extensions, r)
 	return p.checkOrigin(a.upgrade.Origin, source.Ambient())
 }
 
@@ -117,21 +133,27 @@ func (n *Node) welcome(c *loop.Conn, g *guest) *codec.HTTPError {
 			return errAddress
 		}
 	}
-	if n.Policy.PerUser == 0 || g.who == nil {
+	refusal := n.name(g.who)
+	if refusal != nil && n.Policy.PerAddress > 0 {
+		n.crowd.addresses.Done(c.Remote().Addr())
+	}
+	return refusal
+}
+
+// name counts one more connection of a user, nil for anonymous, unless there are too many.
+func (n *Node) name(who *auth.Identity) *codec.HTTPError {
+	if n.Policy.PerUser == 0 || who == nil {
 		return nil
 	}
 	n.crowd.mu.Lock()
 	defer n.crowd.mu.Unlock()
-	if n.crowd.users[g.who.User] >= n.Policy.PerUser {
-		if n.Policy.PerAddress > 0 {
-			n.crowd.addresses.Done(c.Remote().Addr())
-		}
+	if n.crowd.users[who.User] >= n.Policy.PerUser {
 		return errUser
 	}
 	if n.crowd.users == nil {
 		n.crowd.users = map[string]int{}
 	}
-	n.crowd.users[g.who.User]++
+	n.crowd.users[who.User]++
 	return nil
 }
 

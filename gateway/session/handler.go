@@ -13,6 +13,9 @@ type Handler struct {
 	r      *loop.Reactor
 	expiry *expiry
 	calls  *calls
+
+	batch     batch
+	recovered recovered
 }
 
 // NewHandler makes the handler of a reactor.
@@ -57,6 +60,8 @@ func (h *Handler) OnRequest(c *loop.Conn, r *codec.Request) {
 	switch r.Path {
 	case "/ws":
 		h.openPlain(c, r)
+	case "/connection/websocket":
+		h.openCentrifugal(c, r)
 	case "/echo":
 		h.openEcho(c, r)
 	case "/healthz":
@@ -111,6 +116,7 @@ func (h *Handler) OnEvents(events []any) {
 	}
 	for h.fan() {
 	}
+	h.recovered.forget()
 }
 
 // fan is the recover boundary of one run of messages: the others go on.

@@ -31,12 +31,17 @@ type Policy struct {
 	MaxRecovery int         // messages of a channel that a client is sent which comes back to it
 	MaxCalls    int         // calls of one connection that wait for an answer
 	CallTimeout time.Duration
+
+	Patience time.Duration // for a client to say who it is, where it does that after the handshake
+	Ping     time.Duration // between pings, for dialects that tell their clients
+	Grace    time.Duration // for a client to bring a new token after its old one has expired, where it can
 }
 
 // Tokens judges tokens, without ever blocking.
 type Tokens interface {
 	Token(auth.Request) (token string, source auth.Source, err error)
 	Verify(token string) (*auth.Identity, error)
+	VerifySubscription(token string) (*auth.Identity, error)
 }
 
 // Refusals of this package. Their texts are constants: nothing of the client

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/gorilla/websocket"
+
+	"sluice/gateway/auth"
+)
+
+// sdk is a raw client of the centrifuge protocol in JSON.
+type sdk struct{ *client }
+
+func (n *testNode) sdk(path string, header http.Header, protocols ...string) sdk {
+	n.t.Helper()
+	c, response, err := n.tryDial("/connection/websocket"+path, header, protocols...)
+	if err != nil {
+		n.t.Fatalf("dialing: %v, %v", err, response)
+	}
+	return sdk{c}
+}
+
+// What differs from run to run in replies, and what stands for it in tests.
+var variable = []struct {
+	pattern *regexp.Regexp
+	name    string
+}{
+	{regexp.MustCompile(`"client":"[^"]+"`), `"client":"C"`},
+	{regexp.MustCompile(`"version":"[^"]+"`), `"version":"V"`},
+	{regexp.MustCompile(`"node":"[^"]+"`), `"node":"N"`},
+	{regexp.MustCompile(`"epoch":"\d+"`), `"epoch":"E"`},
+	{regexp.MustCompile(`"offset":\d+`), `"offset":P`},
+	{regexp.MustCompile(`"ttl":\d+`), `"ttl":T`},
+}
+
+func constant(frame string) string {
+	for _, v := range variable {
+		frame = v.pattern.ReplaceAllString(frame, v.name)
+	}
+	return frame
+}
+
+// entered is the answer to {"id":1,"connect":{}} of a node that is pinged every 25 seconds.
+const entered = `{"id":1,"connect":{"client":"C","version":"V","ping":25,"pong":true,"node":"N"}}`
+
+// talk plays a conversation. A line that begins with > is sent as a frame, one with < is a frame
+// that is awaited, one with x the close frame's code and reason.
+func (c sdk) talk(lines ...string) {
+	c.t.Helper()
+	for _, line := range lines {
+		text := line[2:]
+		switch line[0] {
+		case '>':
+			c.send(websocket.TextMessage, text)
+		case '<':
+			_, got, err := c.ReadMessage()
+			if err != nil {
+				c.t.Fatalf("waiting for %s: %v", text, err)
+			}
+			if got := constant(string(got)); got != text {
+				c.t.Fatalf("got  %s\nwant %s", got, text)
+			}
+		case 'x':
+			_, got, err := c.ReadMessage()
+			var closed *websocket.CloseError
+			if !asError(err, &closed) || fmt.Sprintf("%d %s", closed.Code, closed.Text) != text {
+				c.t.Fatalf("got %s %v, want the close frame %s", got, err, text)
+			}
+		default:
+			c.t.Fatalf("%q is no line of a conversation", line)
+		}
+	}
+}
+
+func TestCentrifugeConversations(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--anonymous", "--auth-hmac-secret", testSecret, "--connections-channels", "3", configFile(t, `
+namespaces:
+  - {name: ticker, subscribe: anyone, publish: nobody}
+  - {name: inbox, subscribe: user, publish: user}
+  - {name: secret, subscribe: claim, publish: claim}
+`)).ready()
+	const connect = `> {"id":1,"connect":{}}`
+	token := sign(t, testKey, auth.Claims{User: "42"})
+	old := sign(t, testKey, auth.Claims{User: "42", Issued: time.Now().Add(-2 * time.Hour)})
+	given := sign(t, testKey, auth.Claims{User: "42", Channels: []string{"news"}})
+	one := sign(t, testKey, auth.Claims{User: "42", Channel: "secret:1"})
+	others := sign(t, testKey, auth.Claims{User: "43", Channel: "secret:1"})
+	spent := sign(t, testKey, auth.Claims{User: "42", Channel: "secret:1", Issued: time.Now().Add(-2 * time.Hour)})
+	for _, row := range []struct {
+		name  string
+		lines []string
+	}{
+		{"connect", []string{connect, "< " + entered}},
+		{"connect with all that there is", []string{`> {"id":1,"connect":{"data":{"a":1},"name":"js","version":"1","headers":{"a":"b"},"flag":1,"subs":{"x":{"recover":true,"offset":7,"epoch":"e"}}}}`, "< " + entered}},
+		{"connect and more in one frame", []string{connect + "\n" + `{"id":2,"subscribe":{"channel":"ticker:a"}}` + "\n" + `{"id":3,"unsubscribe":{"channel":"ticker:b"}}`,
+			"< " + entered + "\n" + `{"id":3,"unsubscribe":{}}`, `< {"id":2,"subscribe":{}}`}},
+		{"first something else", []string{`> {"id":1,"subscribe":{"channel":"a"}}`, "x 3501 bad request"}},
+		{"connect without a number", []string{`> {"connect":{}}`, "x 3501 bad request"}},
+		{"connect twice", []string{connect, "< " + entered, `> {"id":2,"connect":{}}`, "x 3501 bad request"}},
+		{"a pong before anything", []string{`> {}`, "x 3501 bad request"}},
+		{"a pong", []string{connect, "< " + entered, `> {}`, `> {"id":2,"ping":{}}`, `< {"id":2,"ping":{}}`}},
+
+		{"a token", []string{`> {"id":1,"connect":{"token":"` + token + `"}}`,
+			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`}},
+		{"a token that has expired", []string{`> {"id":1,"connect":{"token":"` + old + `"}}`, `< {"id":1,"error":{"code":109,"message":"token expired"}}`,
+			`> {"id":1,"connect":{}}`, "< " + entered}},
+		{"a token that is none", []string{`> {"id":1,"connect":{"token":"x.y.z"}}`, "x 3500 invalid token"}},
+		{"a token for one channel", []string{`> {"id":1,"connect":{"token":"` + one + `"}}`, "x 3500 invalid token"}},
+		{"a token that gives a channel", []string{`> {"id":1,"connect":{"token":"` + given + `"}}`,
+			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"subs":{"news":{}},"ping":25,"pong":true,"node":"N"}}`,
+			`> {"id":2,"subscribe":{"channel":"news"}}`, `< {"id":2,"error":{"code":105,"message":"already subscribed"}}`}},
+
+		{"subscribe", []string{connect, "< " + entered, `> {"id":2,"subscribe":{"channel":"ticker:a"}}`, `< {"id":2,"subscribe":{}}`,
+			`> {"id":3,"subscribe":{"channel":"ticker:a"}}`, `< {"id":3,"error":{"code":105,"message":"already subscribed"}}`,
+			`> {"id":4,"unsubscribe":{"channel":"ticker:a"}}`, `< {"id":4,"unsubscribe":{}}`,
+			`> {"id":5,"subscribe":{"channel":"ticker:a"}}`, `< {"id":5,"subscribe":{}}`}},
+		{"subscribe to what is no channel", []string{connect, "< " + entered, `> {"id":2,"subscribe":{}}`, `< {"id":2,"error":{"code":107,"message":"bad request"}}`,
+			`> {"id":3,"subscribe":{"channel":"a b"}}`, `< {"id":3,"error":{"code":102,"message":"unknown channel"}}`}},
+		{"subscribe to what is not allowed", []string{connect, "< " + entered, `> {"id":2,"subscribe":{"channel":"inbox:42"}}`, `< {"id":2,"error":{"code":103,"message":"permission denied"}}`,
+			`> {"id":3,"subscribe":{"channel":"#42"}}`, `< {"id":3,"error":{"code":103,"message":"permission denied"}}`}},
+		{"subscribe to too many", []string{connect, "< " + entered,
+			`> {"id":2,"subscribe":{"channel":"ticker:a"}}`, `< {"id":2,"subscribe":{}}`, `> {"id":3,"subscribe":{"channel":"ticker:b"}}`, `< {"id":3,"subscribe":{}}`,
+			`> {"id":4,"subscribe":{"channel":"ticker:c"}}`, `< {"id":4,"subscribe":{}}`,
+			`> {"id":5,"subscribe":{"channel":"ticker:d"}}`, `< {"id":5,"error":{"code":106,"message":"limit exceeded"}}`}},
+		{"subscribe to what this node has not", []string{connect, "< " + entered, `> {"id":2,"subscribe":{"channel":"ticker:a","type":1}}`, `< {"id":2,"error":{"code":108,"message":"not available"}}`,
+			`> {"id":3,"subscribe":{"channel":"ticker:a","tf":{"op":"x"}}}`, `< {"id":3,"error":{"code":108,"message":"not available"}}`}},
+		{"subscribe with a token", []string{`> {"id":1,"connect":{"token":"` + token + `"}}`,
+			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`,
+			`> {"id":2,"subscribe":{"channel":"secret:1"}}`, `< {"id":2,"error":{"code":103,"message":"permission denied"}}`,
+			`> {"id":3,"subscribe":{"channel":"secret:1","token":"` + others + `"}}`, `< {"id":3,"error":{"code":103,"message":"permission denied"}}`,
+			`> {"id":4,"subscribe":{"channel":"secret:2","token":"` + one + `"}}`, `< {"id":4,"error":{"code":103,"message":"permission denied"}}`,
+			`> {"id":5,"subscribe":{"channel":"secret:1","token":"` + token + `"}}`, `< {"id":5,"error":{"code":103,"message":"permission denied"}}`,
+			`> {"id":6,"subscribe":{"channel":"secret:1","token":"` + spent + `"}}`, `< {"id":6,"error":{"code":109,"message":"token expired"}}`,
+			`> {"id":7,"subscribe":{"channel":"secret:1","token":"` + one + `"}}`, `< {"id":7,"subscribe":{"expires":true,"ttl":T}}`,
+			`> {"id":8,"sub_refresh":{"channel":"secret:1","token":"` + one + `"}}`, `< {"id":8,"sub_refresh":{"expires":true,"ttl":T}}`,
+			`> {"id":9,"sub_refresh":{"channel":"secret:1","token":"` + spent + `"}}`,
+			`< {"push":{"channel":"secret:1","unsubscribe":{"code":2501,"reason":"subscription expired"}}}` + "\n" + `{"id":9,"error":{"code":109,"message":"token expired"}}`,
+			`> {"id":10,"sub_refresh":{"channel":"secret:1","token":"` + one + `"}}`, `< {"id":10,"error":{"code":103,"message":"permission denied"}}`}},
+		{"a subscription's token that is nobody's", []string{connect, "< " + entered,
+			`> {"id":2,"subscribe":{"channel":"secret:1","token":"` + one + `"}}`, `< {"id":2,"error":{"code":103,"message":"permission denied"}}`}},
+
+		{"publish", []string{connect, "< " + entered, `> {"id":2,"publish":{"channel":"news","data":{"a":1}}}`, `< {"id":2,"publish":{}}`,
+			`> {"id":3,"publish":{"channel":"ticker:a","data":1}}`, `< {"id":3,"error":{"code":103,"message":"permission denied"}}`,
+			`> {"id":4,"publish":{"channel":"news"}}`, `< {"id":4,"error":{"code":107,"message":"bad request"}}`,
+			`> {"id":5,"publish":{"channel":"a{b}","data":1}}`, `< {"id":5,"error":{"code":102,"message":"unknown channel"}}`,
+			`> {"id":6,"publish":{"channel":"news","data":1,"key":"k"}}`, `< {"id":6,"error":{"code":108,"message":"not available"}}`}},
+		{"rpc without a method", []string{connect, "< " + entered, `> {"id":2,"rpc":{}}`, `< {"id":2,"error":{"code":104,"message":"method not found"}}`}},
+
+		{"refresh", []string{`> {"id":1,"connect":{"token":"` + token + `"}}`,
+			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`,
+			`> {"id":2,"refresh":{"token":"` + token + `"}}`, `< {"id":2,"refresh":{"expires":true,"ttl":T}}`,
+			`> {"id":3,"refresh":{"token":"` + old + `"}}`, "x 3005 connection expired"}},
+		{"refresh by somebody else", []string{`> {"id":1,"connect":{"token":"` + token + `"}}`,
+			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`,
+			`> {"id":2,"refresh":{"token":"` + sign(t, testKey, auth.Claims{User: "43"}) + `"}}`, "x 3500 invalid token"}},
+		{"refresh without a token", []string{connect, "< " + entered, `> {"id":2,"refresh":{}}`, "x 3501 bad request"}},
+
+		{"a command that is newer", []string{connect, "< " + entered, `> {"id":2,"teleport":{"to":"mars"}}`, `< {"id":2,"error":{"code":104,"message":"method not found"}}`}},
+		{"a command without a number", []string{connect, "< " + entered, `> {"publish":{"channel":"news","data":1}}`, "x 3501 bad request"}},
+		{"wrong types", []string{connect, "< " + entered, `> {"id":2,"subscribe":{"channel":7}}`, "x 3501 bad request"}},
+		{"a number beyond", []string{`> {"id":4294967296,"connect":{}}`, "x 3501 bad request"}},
+		{"no JSON", []string{connect, "< " + entered, `> hello`, "x 3501 bad request"}},
+		{"nothing", []string{connect, "< " + entered, `> `, "x 3501 bad request"}},
+		{"what came before what is malformed counts", []string{connect + "\n" + `{"id":2,"ping":{}}` + "\n" + `{"id":3,`, "< " + entered + "\n" + `{"id":2,"ping":{}}`, "x 3501 bad request"}},
+		{"nested deeply", []string{connect, "< " + entered, `> {"id":2,"subscribe":{"channel":"a","tf":` + strings.Repeat(`{"nodes":[`, 5000) + strings.Repeat(`]}`, 5000) + `}}`, "x 3501 bad request"}},
+		{"data nested deeply is data", []string{connect, "< " + entered,
+			`> {"id":2,"publish":{"channel":"news","data":` + strings.Repeat(`[`, 20000) + strings.Repeat(`]`, 20000) + `}}`, `< {"id":2,"publish":{}}`}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			c := n.sdk("", nil)
+			c.t = t
+			c.talk(row.lines...)
+		})
+	}
+}
+
+// Bytes are for those who asked for protobuf.
+func TestCentrifugeFrameTypes(t *testing.T) {
+	n := startNode(t, "--dev").ready()
+	for protocol, kind := range map[string]int{"": websocket.BinaryMessage, "centrifuge-json": websocket.BinaryMessage, "centrifuge-protobuf": websocket.TextMessage} {
+		c := n.sdk("", nil, protocol)
+		if got := c.Subprotocol(); got != protocol {
+			t.Errorf("offered %q, agreed on %q", protocol, got)
+		}
+		c.send(kind, `{"id":1,"connect":{}}`)
+		c.talk("x 3501 bad request")
+	}
+	if c := n.sdk("", nil, "other", "centrifuge-protobuf", "centrifuge-json"); c.Subprotocol() != "centrifuge-protobuf" {
+		t.Errorf("the first that is known should be agreed on, is %q", c.Subprotocol())
+	}
+}

@@ -1,0 +1,232 @@
+package session
+
+import (
+	"strings"
+
+	"github.com/centrifugal/protocol"
+
+	"sluice/gateway/auth"
+	"sluice/gateway/centrifuge"
+	"sluice/gateway/hub"
+	"sluice/loop"
+	"sluice/pubsub"
+)
+
+// maxRecovered is how many missed messages a client that subscribes again is given; one that
+// missed more is not recovered.
+const maxRecovered = 1000
+
+// flagStrict in a subscribe command has it refused where the client cannot be recovered.
+const flagStrict = 1 << 1
+
+// subscribe takes up a channel. It is answered when Redis has confirmed that, and, where the
+// client wants positions, when the channel's log has been read.
+func (s *centrifugal) subscribe(h *Handler, c *loop.Conn, command uint32, r *protocol.SubscribeRequest) {
+	one := &sub{name: strings.Clone(r.Channel), asked: &asked{command: command, epoch: strings.Clone(r.Epoch)}} // not to keep the frame
+	if refusal := s.maySubscribe(h, r); refusal != nil {
+		s.refuse(h, c, command, refusal)
+		return
+	}
+	if r.Token != "" {
+		who, refusal := s.verifySubscription(h, r.Token, r.Channel)
+		if refusal != nil {
+			s.refuse(h, c, command, refusal)
+			return
+		}
+		one.due, one.asked.expires = h.watch(c, who.Expires), who.Expires
+	}
+	s.join(h, c, one, r)
+}
+
+// maySubscribe is why a subscribe command is refused, whatever its token says, nil if it is not.
+func (s *centrifugal) maySubscribe(h *Handler, r *protocol.SubscribeRequest) *protocol.Error {
+	p := &h.node.Policy
+	switch {
+	case r.Channel == "":
+		return centrifuge.ErrBadRequest
+	case pubsub.CheckChannel(r.Channel) != nil:
+		return centrifuge.ErrUnknownChannel
+	case r.Type != 0 || r.Tf != nil: // maps, polls and filters: what they leave out would come all the same
+		return centrifuge.ErrNotAvailable
+	case s.subs.find(r.Channel) != nil:
+		return centrifuge.ErrAlreadySubscribed
+	case len(s.subs.list) >= p.MaxChannels:
+		return centrifuge.ErrLimitExceeded
+	case r.Token == "" && !p.maySubscribe(s.who, r.Channel) && !s.gives(r.Channel):
+		return centrifuge.ErrPermissionDenied
+	}
+	return nil
+}
+
+// gives says whether the connection's token gives a channel: the client may have left it since.
+func (s *centrifugal) gives(channel string) bool {
+	if s.who != nil {
+		for _, name := range s.who.Channels {
+			if name == channel {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// verifySubscription judges a token for one channel: it must be this user's.
+func (s *centrifugal) verifySubscription(h *Handler, token, channel string) (*auth.Identity, *protocol.Error) {
+	if h.node.Policy.Tokens == nil {
+		return nil, centrifuge.ErrPermissionDenied
+	}
+	who, err := h.node.Policy.Tokens.VerifySubscription(token)
+	if err != nil {
+		if refusal, _ := judge(err); refusal != nil {
+			return nil, refusal
+		}
+		return nil, centrifuge.ErrPermissionDenied
+	}
+	if who.Channel != channel || who.User != s.user() {
+		return nil, centrifuge.ErrPermissionDenied
+	}
+	return who, nil
+}
+
+// join makes a subscription a member of its channel.
+func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.SubscribeRequest) {
+	wants := hub.Wants{Form: s.form(), Deflated: c.Deflates(), Gaps: true}
+	if r.Recover || r.Recoverable || r.Positioned {
+		one.kind |= subLogged
+		wants.Recover = true
+	}
+	if r.Recover {
+		one.kind |= subResuming
+		if r.Offset < 1<<53 { // else it is none of ours
+			wants.Since, wants.Limit = pubsub.Position(r.Offset), maxRecovered
+		}
+	}
+	if r.Flag&flagStrict != 0 {
+		one.kind |= subStrict
+	}
+	if one.kind.has(subGiven) && !one.kind.has(subLogged) {
+		wants.Gaps = false // SDKs do not subscribe again to what they have not asked for
+	}
+	s.subs.add(one)
+	h.local.Join(c, &one.member, one.name, wants)
+	if one.member.Ready() {
+		s.subscribed(h, c, &one.member, nil)
+	}
+}
+
+// subscribed answers who waits for a channel.
+func (s *centrifugal) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) {
+	one := s.subs.find(m.Name())
+	if one == nil || one.asked == nil {
+		return
+	}
+	asked := one.asked
+	one.asked = nil
+	if r != nil && r.Err != nil {
+		s.unsubscribable(h, c, one, asked, centrifuge.ErrInternal)
+		return
+	}
+	result, rest := s.result(h, c, one, asked, r)
+	if one.kind.has(subStrict) && result.WasRecovering && !result.Recovered {
+		s.unsubscribable(h, c, one, asked, centrifuge.ErrUnrecoverable)
+		return
+	}
+	if one.kind.has(subGiven) {
+		if len(rest) > 0 {
+			c.Send(rest) // it is held behind the answer
+		}
+		s.taken(h, c, one.name, result)
+		return
+	}
+	s.reply(h, c, &protocol.Reply{Id: asked.command, Subscribe: result})
+	if len(rest) > 0 {
+		c.Send(rest)
+	}
+	h.subscribedTo(c, &s.guest, one.name)
+}
+
+// unsubscribable ends a subscription that has come to nothing.
+func (s *centrifugal) unsubscribable(h *Handler, c *loop.Conn, one *sub, asked *asked, why *protocol.Error) {
+	s.leave(h, one)
+	if one.kind.has(subGiven) {
+		s.disconnect(h, c, centrifuge.ServerError) // to come back and try again
+		return
+	}
+	s.refuse(h, c, asked.command, why)
+}
+
+// result is the answer to a subscribe command. What the client missed is in it if it is all that it
+// missed. Otherwise there may be a rest, of what came while the log was read: it comes as frames to
+// be sent behind the answer, which says what was before.
+func (s *centrifugal) result(h *Handler, c *loop.Conn, one *sub, asked *asked, r *hub.Recovery) (result *protocol.SubscribeResult, rest []byte) {
+	result = &protocol.SubscribeResult{WasRecovering: one.kind.has(subResuming)}
+	result.Expires, result.Ttl = lifetime(asked.expires)
+	if r == nil {
+		return result, nil
+	}
+	result.Recoverable, result.Positioned = true, true
+	result.Epoch, result.Offset = r.Epoch, uint64(r.Position)
+	switch {
+	case !r.Recovered:
+		result.Offset = uint64(before(r))
+		rest = r.Encoded(s.form(), c.Deflates())
+	case asked.epoch != "" && asked.epoch != r.Epoch: // its position is of another log: it has to load afresh what was published up to now
+	case one.kind.has(subResuming):
+		result.Recovered = true
+		result.Publications = h.recovered.list(s.encoding, r)
+	}
+	return result, rest
+}
+
+// before is the position before a recovery's messages.
+func before(r *hub.Recovery) pubsub.Position {
+	for _, m := range r.Messages {
+		if m.Position != 0 {
+			return m.Before
+		}
+	}
+	return r.Position
+}
+
+// unsubscribe gives a channel up.
+func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *protocol.UnsubscribeRequest) {
+	if one := s.subs.find(r.Channel); one != nil {
+		asked := one.asked
+		s.leave(h, one)
+		switch {
+		case asked == nil:
+			h.unsubscribedFrom(c, &s.guest, one.name)
+		case one.kind.has(subGiven):
+			s.taken(h, c, one.name, nil)
+		default: // its subscribe is not answered yet, and would never be
+			s.refuse(h, c, asked.command, centrifuge.ErrInternal)
+		}
+	}
+	s.reply(h, c, &protocol.Reply{Id: command, Unsubscribe: &protocol.UnsubscribeResult{}})
+}
+
+func (s *centrifugal) leave(h *Handler, one *sub) {
+	h.local.Leave(&one.member)
+	s.subs.remove(one)
+}
+
+// gap tells a client that it may have missed messages, by ending its subscription with a code at
+// which its SDK subscribes again, with the position that it has: so it is recovered, or told that it
+// is not. Channels that its token gives are taken up again by connecting again alone.
+func (s *centrifugal) gap(h *Handler, c *loop.Conn, m *hub.Member) {
+	one := s.subs.find(m.Name())
+	switch {
+	case one == nil || one.asked != nil:
+	case one.kind.has(subGiven):
+		s.disconnect(h, c, centrifuge.InsufficientState)
+	default:
+		s.drop(h, c, one, centrifuge.Insufficient)
+	}
+}
+
+// drop ends a subscription and says why.
+func (s *centrifugal) drop(h *Handler, c *loop.Conn, one *sub, why centrifuge.Unsubscription) {
+	s.leave(h, one)
+	h.unsubscribedFrom(c, &s.guest, one.name)
+	s.reply(h, c, centrifuge.Unsubscribed(one.name, why))
+}
