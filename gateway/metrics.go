@@ -101,7 +101,7 @@ func newMetrics(a *App) *metrics {
 			"Clients that reached a limit, by the setting's name: refused, closed or dropped, with connections.accept_rate let wait.",
 			[]string{"setting"}, nil),
 		gaps: prometheus.NewDesc("sluice_channel_gaps_total",
-			"How often messages may have been missed, counted for each channel, by namespace and cause. connection: Redis, or the way to it, failed; moved: a Cluster resharded or failed over; mailbox: a reactor was too far behind; oversize: a message was too long.",
+			"How often messages may have been missed, counted for each channel, by namespace and cause. connection: Redis, or the way to it, failed; moved: a Cluster resharded or failed over; mailbox: a reactor was too far behind; oversize: a message was too long; log: a durable channel's log does not hold what was missed.",
 			[]string{"namespace", "cause"}, nil),
 		proof: prometheus.NewDesc("sluice_redis_proof_age_seconds",
 			"Age of the newest probe that came back, by subscribe connection; +Inf: none ever did. Above some seconds nothing is proven to arrive.", []string{"link"}, nil),
@@ -156,6 +156,13 @@ func newMetrics(a *App) *metrics {
 	counter("lost_total", "Messages lost on this node because a reactor was too far behind (queue.mailbox), counted for each reactor. Add nodes, or reactors.",
 		func(s *snapshot) float64 { return float64(s.hub.Lost) })
 	counter("unwanted_total", "Messages from Redis for channels that had just been left.", func(s *snapshot) float64 { return float64(s.hub.Unwanted) })
+	counter("log_readings_total", "Readings of durable channels' logs: to fill what did not come live, or for clients that come back.", func(s *snapshot) float64 { return float64(s.hub.Readings) })
+	counter("log_reading_failures_total", "Of those, how many failed; they are tried again.", func(s *snapshot) float64 { return float64(s.hub.ReadFailed) })
+	counter("log_filled_total", "Durable messages that did not come live, and were filled in from the log.", func(s *snapshot) float64 { return float64(s.hub.Filled) })
+	counter("log_holes_total", "Gaps on durable channels that the log could not fill; the subscribers are told.", func(s *snapshot) float64 { return float64(s.hub.Holes) })
+	counter("repeated_total", "Durable messages that came again, and were dropped.", func(s *snapshot) float64 { return float64(s.hub.Repeated) })
+	counter("recoveries_total", "Subscriptions that went on from a client's position and missed nothing.", func(s *snapshot) float64 { return float64(s.hub.Recovered) })
+	counter("recoveries_failed_total", "Subscriptions that could not: the clients were told to load their state anew. Raise recovery.max, or how much of the logs is kept.", func(s *snapshot) float64 { return float64(s.hub.Reset) })
 	counter("direct_total", "Messages for one connection.", func(s *snapshot) float64 { return float64(s.hub.Directs) })
 	counter("direct_undeliverable_total", "Of those, how many came too late for their connection.", func(s *snapshot) float64 { return float64(s.hub.Undeliverable) })
 

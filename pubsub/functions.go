@@ -93,6 +93,9 @@ func (r *Redis) call(ctx context.Context, channel, name string, args ...any) (an
 // given to two messages of a channel. 0 is no position: nothing is proven from there.
 type Position uint64
 
+// MaxPosition is the greatest position that there can be.
+const MaxPosition Position = 1<<53 - 1
+
 // DurableOptions are those of sluice_publish. Zero values mean its defaults.
 type DurableOptions struct {
 	Size    int    // entries that the log keeps, 1..100,000. Default 1000

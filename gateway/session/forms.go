@@ -18,6 +18,7 @@ const (
 // Encoders are those of the forms.
 var Encoders = []hub.Encoder{
 	FormPayload:            hub.Verbatim,
+	FormEnvelope:           envelope,
 	FormCentrifugeJSON:     publication(centrifuge.JSON),
 	FormCentrifugeProtobuf: publication(centrifuge.Protobuf),
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"sluice/codec"
@@ -38,6 +39,8 @@ type offer struct {
 	protocol   string
 	extensions string
 	waiting    int // channels that Redis has not confirmed
+	since      map[string]pubsub.Position
+	later      []resumption
 }
 
 func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
@@ -45,20 +48,59 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 	if !ok {
 		return
 	}
-	s := &plain{guest: a.guest, offer: &offer{upgrade: a.upgrade, protocol: a.protocol, extensions: a.extensions}}
+	s := &plain{guest: a.guest}
 	c.Session = s // from here on its end is counted
 	channels, refusal := h.node.Policy.channels(a.who, a.query["channel"])
+	var since map[string]pubsub.Position
+	if refusal == nil {
+		since, refusal = h.node.Policy.since(a.query["since"], a.query["channel"])
+	}
 	if refusal == nil {
 		s.gaps, refusal = wantsGaps(a.query["gaps"])
+	}
+	wraps := slices.Contains(a.upgrade.Protocols, envelopeProtocol)
+	if refusal == nil && len(since) > 0 && !wraps && !s.gaps {
+		refusal = errSinceMute
 	}
 	if refusal != nil {
 		c.Refuse(refusal)
 		return
 	}
+	if wraps {
+		h.openWrapped(c, &a, channels, since)
+		return
+	}
+	s.offer = &offer{upgrade: a.upgrade, protocol: a.protocol, extensions: a.extensions, since: since}
 	s.join(h, c, channels)
 	if s.offer.waiting == 0 {
 		s.open(h, c)
 	}
+}
+
+// since reads the positions from which a client resumes, each that of the channel in
+// the same place of the query; an empty one is none.
+func (p *Policy) since(values, channels []string) (map[string]pubsub.Position, *codec.HTTPError) {
+	if len(values) > len(channels) {
+		return nil, errSince
+	}
+	var since map[string]pubsub.Position
+	for i, v := range values {
+		if v == "" {
+			continue
+		}
+		n, err := strconv.ParseUint(v, 10, 53)
+		if err != nil {
+			return nil, errSince
+		}
+		if !*p.Namespace(channels[i]).Durable {
+			return nil, errNotDurable
+		}
+		if since == nil {
+			since = map[string]pubsub.Position{}
+		}
+		since[channels[i]] = pubsub.Position(n)
+	}
+	return since, nil
 }
 
 // channels are those that a client is to be subscribed to: what it asks for and
@@ -96,18 +138,34 @@ func (p *Policy) channels(who *auth.Identity, asked []string) ([]string, *codec.
 	return channels, nil
 }
 
+// join subscribes the channels. Those that the client resumes come last, when it is
+// open, or it would miss what comes for them meanwhile.
 func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 	if n := len(channels) - 1; n > 0 {
 		more := make(further, n)
 		s.more = &more
 	}
+	var later []resumption
 	for m := range s.members() {
-		h.local.Join(c, m, channels[0], hub.Wants{Form: FormPayload, Deflated: s.offer.extensions != "", Gaps: s.gaps})
+		name := channels[0]
 		channels = channels[1:]
+		if since, resumes := s.offer.since[name]; resumes {
+			later = append(later, resumption{m, name, since})
+			continue
+		}
+		h.local.Join(c, m, name, hub.Wants{Form: FormPayload, Deflated: s.offer.extensions != "", Gaps: s.gaps})
 		if !m.Ready() {
 			s.offer.waiting++
 		}
 	}
+	s.offer.later = later
+}
+
+// resumption is a channel that a client resumes.
+type resumption struct {
+	member *hub.Member
+	name   string
+	since  pubsub.Position
 }
 
 // members are all memberships, in the order of the request.
@@ -124,13 +182,33 @@ func (s *plain) members() iter.Seq[*hub.Member] {
 	}
 }
 
-// subscribed counts one more channel that Redis has confirmed.
-func (s *plain) subscribed(h *Handler, c *loop.Conn, _ *hub.Member, _ *hub.Recovery) {
+// subscribed counts one more channel that Redis has confirmed, or sends what was
+// missed on one that is resumed.
+func (s *plain) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) {
+	if r != nil {
+		s.resumed(h, c, m, r)
+		return
+	}
 	if s.offer == nil {
 		return
 	}
 	if s.offer.waiting--; s.offer.waiting == 0 {
 		s.open(h, c)
+	}
+}
+
+// resumed sends what was missed, behind the notice of a gap where that may not be
+// everything.
+func (s *plain) resumed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) {
+	if r.Err != nil {
+		c.Close(codec.StatusTryAgainLater, "the channel's log cannot be read: come back")
+		return
+	}
+	if !r.Recovered {
+		s.gap(h, c, m)
+	}
+	if missed := r.Encoded(FormPayload, c.Deflates()); len(missed) > 0 {
+		c.Send(missed)
 	}
 }
 
@@ -143,6 +221,10 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 	}
 	s.opened = true
 	h.watchExpiry(c, &s.guest)
+	for _, r := range o.later {
+		h.local.Join(c, r.member, r.name, hub.Wants{Form: FormPayload, Deflated: o.extensions != "", Gaps: true,
+			Recover: true, Since: r.since, Limit: h.node.Policy.MaxRecovery})
+	}
 	h.connected(c, &s.guest, s.channels(nil))
 }
 

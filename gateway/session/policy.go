@@ -55,6 +55,9 @@ var (
 	errUser       = &codec.HTTPError{Status: 429, Reason: "too many connections of this user"}
 	errOrigin     = &codec.HTTPError{Status: 403, Reason: "this Origin may not connect"}
 	errGaps       = &codec.HTTPError{Status: 400, Reason: "gaps= takes one value, tell: to be told when messages may have been missed"}
+	errSince      = &codec.HTTPError{Status: 400, Reason: "since= takes the position of a message, for the channel= in the same place, or nothing"}
+	errSinceMute  = &codec.HTTPError{Status: 400, Reason: "since= needs the subprotocol sluice.v1, or gaps=tell: else nobody could tell this client what it has missed for good"}
+	errNotDurable = &codec.HTTPError{Status: 400, Reason: "since= is for channels of durable namespaces: this one has no positions"}
 	errNoChannel  = &codec.HTTPError{Status: 400, Reason: "name the channels: /ws?channel=news&channel=…"}
 	errManyChan   = &codec.HTTPError{Status: 400, Reason: "too many channels for one connection"}
 	errQuery      = &codec.HTTPError{Status: 400, Reason: "the query string is malformed"}
