@@ -50,9 +50,8 @@ func shapeOf(f Form, deflated bool) shape {
 	return s
 }
 
-func (s shape) form() Form     { return Form(s >> 1) }
-func (s shape) deflated() bool { return s&1 == 1 }
-func (s shape) plain() shape   { return s &^ 1 }
+func (s shape) form() Form   { return Form(s >> 1) }
+func (s shape) plain() shape { return s &^ 1 }
 
 // maxForms is how many forms there may be.
 const maxForms = 6
@@ -98,14 +97,6 @@ type publication struct {
 type frame struct {
 	shape shape
 	data  []byte
-}
-
-// position is the message's in the log, 0 where it has none.
-func (p *publication) position() pubsub.Position {
-	if p.message == nil {
-		return 0
-	}
-	return p.message.Position
 }
 
 // as is the message in a shape, or in its plain sibling where deflating does not
