@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"regexp"
 	"strings"
@@ -18,6 +19,10 @@ type Namespace struct {
 	Durable     *bool         `yaml:"durable" help:"Whether clients may resume the channels from a position, because services publish on them with sluice_publish; it has Redis keep some bytes for each channel that a client resumes; left out it is true with dev, else false"`
 	HistorySize int           `yaml:"history_size" range:"0..100000" help:"Messages that the log of a durable channel keeps of what this node publishes for others; 0 means 1000; what services publish says for itself"`
 	HistoryTTL  time.Duration `yaml:"history_ttl" range:"0s..8784h" help:"How long the log of a durable channel is kept after the newest message that this node publishes for others; 0 means 24h"`
+
+	Presence    bool   `yaml:"presence" help:"Keeps in Redis who is subscribed to each channel, for sluice_presence and for the clients that see_presence lets see it"`
+	SeePresence Access `yaml:"see_presence" oneof:"|anyone|authenticated|user|claim|nobody" help:"Which clients may see who is subscribed, in the words of subscribe; left out it is claim: whose token allows it by name, under presence"`
+	JoinLeave   bool   `yaml:"join_leave" help:"Tells the subscribers, in dialects that can say so, who comes and goes; needs presence"`
 }
 
 // Access says who may do something with a channel.
@@ -33,7 +38,7 @@ const (
 )
 
 // Namespace returns what holds for a channel (its name without the prefix): the namespace before its first colon, or
-// the one with the empty name. Nothing is left out in it: its Access and Policy are set, its Deflate and Durable
+// the one with the empty name. Nothing is left out in it: its Access fields and Policy are set, its Deflate and Durable
 // are not nil and may point into c, read only. It allocates nothing, and takes a time that grows with the number of namespaces.
 func (c *Config) Namespace(channel string) Namespace {
 	name, _, ok := strings.Cut(channel, ":")
@@ -59,6 +64,9 @@ func (c *Config) Namespace(channel string) Namespace {
 	if rules.Publish == "" {
 		rules.Publish = access
 	}
+	if rules.SeePresence == "" {
+		rules.SeePresence = AccessClaim
+	}
 	if rules.Policy == "" {
 		rules.Policy = c.Queue.Policy
 	}
@@ -82,6 +90,9 @@ func (v *validator) namespaces() {
 		}
 		if !namespaceName.MatchString(n.Name) {
 			v.fault(path+".name", fmt.Errorf("%q is not 0 to 64 of A-Z a-z 0-9 _ . -; it is written without the colon", n.Name))
+		}
+		if !n.Presence && (n.JoinLeave || n.SeePresence != "") {
+			v.fault(path, errors.New("join_leave and see_presence mean nothing without presence: true"))
 		}
 		if other, taken := first[n.Name]; taken {
 			v.fault(path+".name", fmt.Errorf("%q is already the name of %s; keep one", n.Name, v.config.typed(other)))

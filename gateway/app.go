@@ -34,6 +34,7 @@ type App struct {
 	embedded *pubsub.Embedded // nil where a Redis is configured
 	broker   *pubsub.Redis
 	inbox    *pubsub.Inbox
+	presence *pubsub.Presence
 	lease    *pubsub.Lease
 	hub      *hub.Hub
 	gaps     *gaps.Log
@@ -84,23 +85,25 @@ func (a *App) build(ctx context.Context, id, life string) error {
 		return err
 	}
 	a.gaps = new(gaps.Log)
-	if a.broker, err = pubsub.Open(brokerOptions(a.config, url, id, a.gaps, a.log)); err != nil {
+	if a.broker, err = pubsub.Open(a.resyncing(brokerOptions(a.config, url, id, a.gaps, a.log))); err != nil {
 		return err
 	}
+	a.presence = pubsub.NewPresence(a.broker, presenceOptions(a.config, life, a.log))
 	a.inbox = pubsub.NewInbox(a.broker, inboxOptions(a.config, a.log))
 	a.lossy = map[string]*hub.Gaps{}
 	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, a.lossy),
 		Encoders: session.Encoders, OnGap: noteGap(a.gaps, a.log)})
 	a.node = &session.Node{
-		ID:      id,
-		Life:    life,
-		Version: version,
-		Hub:     a.hub,
-		Inbox:   a.inbox,
-		Policy:  policy,
-		Ready:   a.Ready,
-		Log:     a.log,
-		Reply:   a.config.Prefix + hub.DirectChannel(id),
+		ID:       id,
+		Life:     life,
+		Version:  version,
+		Hub:      a.hub,
+		Inbox:    a.inbox,
+		Presence: a.presence,
+		Policy:   policy,
+		Ready:    a.Ready,
+		Log:      a.log,
+		Reply:    a.config.Prefix + hub.DirectChannel(id),
 	}
 	a.node.Alive = func() error { return a.engine.Alive() }
 	a.engine, err = loop.New(reactors, func(r *loop.Reactor) loop.Handler {
@@ -117,9 +120,9 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	if a.public, err = a.engine.Listen(ctx, a.config.Listen); err != nil {
 		return fmt.Errorf("the public port: %w; choose another with --listen", err)
 	}
-	a.lease = pubsub.NewLease(a.broker, leaseOptions(a.config, pubsub.Peer{
+	a.lease = pubsub.NewLease(a.broker, a.keepingPresence(leaseOptions(a.config, pubsub.Peer{
 		ID: id, Life: life, Reply: a.node.Reply, Address: a.Public().String(), Started: a.started.UnixMilli(),
-	}, a.log))
+	}, a.log)))
 	if a.config.Admin == "" {
 		return nil
 	}
@@ -179,13 +182,14 @@ func (a *App) Run(ctx context.Context) error {
 	parts, fail := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer fail(nil)
 	var running, writing, leasing sync.WaitGroup
-	// Those two end in order even where another part has failed: the entries of the
+	// Those end in order even where another part has failed: the entries of the
 	// clients' departure are written, and then the others hear that this node has left.
 	inboxCtx, stopInbox := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopInbox()
 	leaseCtx, stopLease := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopLease()
 	writing.Go(func() { a.part(fail, "the inbox", a.inbox.Run(inboxCtx)) })
+	writing.Go(func() { a.part(fail, "presence", a.presence.Run(inboxCtx)) })
 	leasing.Go(func() { a.part(fail, "the lease", a.lease.Run(leaseCtx)) })
 
 	a.hub.Start()
@@ -206,7 +210,7 @@ func (a *App) Run(ctx context.Context) error {
 	}
 	a.leave()
 	cause := context.Cause(parts)
-	stopInbox() // it writes what the clients' departure has put into it
+	stopInbox() // it writes what the clients' departure has put into it, and so does presence
 	writing.Wait()
 	if s := a.inbox.Stats(); s.Unknown+s.Abandoned+s.Unavailable > 0 {
 		a.log.Warn("entries of the inbox were lost, or may be, since this node started", zap.Int64("unknown", s.Unknown),

@@ -73,12 +73,13 @@ func (s *snapshot) limits() map[string]int64 {
 
 // snapshot is one moment of all parts.
 type snapshot struct {
-	loop   loop.Stats
-	hub    hub.Stats
-	broker pubsub.Stats
-	inbox  pubsub.InboxStats
-	lease  pubsub.LeaseStats
-	app    *App
+	loop     loop.Stats
+	hub      hub.Stats
+	broker   pubsub.Stats
+	inbox    pubsub.InboxStats
+	lease    pubsub.LeaseStats
+	presence pubsub.PresenceStats
+	app      *App
 }
 
 // metricsHandler serves /metrics.
@@ -196,6 +197,16 @@ func newMetrics(a *App) *metrics {
 		func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Unexpected.Load()) })
 	gauge("rpc_pending", "Calls that wait for an answer.", func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Pending.Load()) })
 
+	gauge("presence_entries", "Subscriptions of this node's clients that presence shows.", func(s *snapshot) float64 { return float64(s.presence.Entries) })
+	gauge("presence_pending", "Channels whose presence in Redis is not what it should be yet.", func(s *snapshot) float64 { return float64(s.presence.Pending) })
+	gauge("presence_down", "1 while Redis does not take presence; it is written as soon as it does.", func(s *snapshot) float64 { return truth(s.presence.Down) })
+	counter("presence_written_total", "Entries of presence written and removed.", func(s *snapshot) float64 { return float64(s.presence.Written) })
+	counter("presence_failed_total", "Writes of presence that failed, each for some entries of a channel; they are repeated.", func(s *snapshot) float64 { return float64(s.presence.Failed) })
+	counter("presence_buried_total", "Entries of dead nodes that this one has removed.", func(s *snapshot) float64 { return float64(s.presence.Buried) })
+	counter("presence_outdated_total", "Entries removed that nobody stood for any more: Redis had gone back to an old snapshot, or nobody had buried a dead node.",
+		func(s *snapshot) float64 { return float64(s.presence.Outdated) })
+	counter("presence_resyncs_total", "How often all entries were written again, because Redis may have lost them.", func(s *snapshot) float64 { return float64(s.presence.Resyncs) })
+
 	gauge("nodes", "Nodes that are alive as far as this one knows, itself included.", func(s *snapshot) float64 { return float64(s.lease.Peers) })
 	gauge("lease_age_seconds", "Time since this node last showed Redis that it lives; +Inf: it never has. Beyond node.lease_ttl the other nodes may take it for dead.",
 		func(s *snapshot) float64 { return age(s.lease.Age) })
@@ -252,7 +263,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a := m.app
-	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), app: a}
+	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), presence: a.presence.Stats(), app: a}
 	for _, g := range m.figures {
 		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
 	}

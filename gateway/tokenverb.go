@@ -28,6 +28,7 @@ type tokenMakeVerb struct {
 	Channels  []string      `help:"Channels that the client is subscribed to when it connects."`
 	Subscribe []string      `help:"Patterns of channels that it may subscribe to; * stands for any characters."`
 	Publish   []string      `help:"Patterns of channels through which it may send."`
+	Presence  []string      `help:"Patterns of channels of which it may see who is subscribed."`
 	Key       string        `placeholder:"FILE" help:"File with the key to sign with: a private key in PEM (PKCS #8, PKCS #1 or SEC 1, not encrypted), or with --alg=HS… a secret. Without it the configured HMAC secret signs."`
 	Alg       string        `help:"Algorithm of that key. Default: that of the configured public key that belongs to it, or else RS256, ES256, ES384 or EdDSA, as the key is."`
 	Kid       string        `help:"ID of the key, the kid of the token. Default: that of the configured key."`
@@ -50,6 +51,9 @@ func (v *tokenMakeVerb) Run(p *program) error {
 	}
 	for _, s := range v.Publish {
 		claims.Allow.Publish = append(claims.Allow.Publish, auth.Pattern(s))
+	}
+	for _, s := range v.Presence {
+		claims.Allow.Presence = append(claims.Allow.Presence, auth.Pattern(s))
 	}
 	token, err := auth.Sign(key, claims)
 	if err != nil {
@@ -196,6 +200,7 @@ func writeExplanation(w io.Writer, e auth.Explanation, now time.Time) error {
 		line("channels", "%s", strings.Join(id.Channels, " "))
 		line("subscribe", "%v", id.Allow.Subscribe)
 		line("publish", "%v", id.Allow.Publish)
+		line("presence", "%v", id.Allow.Presence)
 	} else {
 		line("refused", "%v", e.Refusal)
 	}

@@ -107,10 +107,18 @@
 //
 // # Durable messages
 //
-// functions.lua is a library of Redis Functions, and a script, by which services
-// put a message into a channel's log and publish it in one step. [Redis.Run] loads it
+// functions.lua and its sisters are a library of Redis Functions, and a script, by which
+// services put a message into a channel's log and publish it in one step. [Redis.Run] loads it
 // where it may; [Redis.PublishDurable] and [Redis.History] call it; [ParseDurable]
 // takes apart what it publishes. What a position proves is written there.
+//
+// # Presence
+//
+// A [Presence] keeps in Redis who is subscribed to the channels of this node, by
+// functions of the same library (functions_presence.lua), from a goroutine of its own:
+// what is wanted is only noted by its callers. It needs the commands of the functions,
+// +hset +hget +hdel +hlen +hscan +hgetall +hincrby +exists +expire +del +time, and
+// +sadd +srem +sscan for the index by which dead nodes are buried.
 //
 // # The inbox stream: a contract with workers
 //

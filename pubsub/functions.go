@@ -14,12 +14,19 @@ import (
 
 // functionSource is the library of Redis Functions, without the line that names
 // it; the same text is a script.
-//
+var functionSource = durableSource + presenceSource + dispatchSource
+
 //go:embed functions.lua
-var functionSource string
+var durableSource string
+
+//go:embed functions_presence.lua
+var presenceSource string
+
+//go:embed functions_dispatch.lua
+var dispatchSource string
 
 // FunctionsVersion is that of functions.lua.
-const FunctionsVersion = 1
+const FunctionsVersion = 2
 
 // FunctionLibrary is what FUNCTION LOAD takes: the functions by which services
 // publish durable messages and read their log. They are documented in it.

@@ -1,5 +1,6 @@
--- The durable channels of Sluice, as a library of Redis Functions (FUNCTION LOAD), and, where there are none, as a
--- script (EVALSHA) whose first argument is the name of the function.
+-- What services call to drive Sluice, as a library of Redis Functions (FUNCTION LOAD), and, where there are none, as a
+-- script (EVALSHA) whose first argument is the name of the function. This file has the durable channels; who is there
+-- is in functions_presence.lua; functions_dispatch.lua ends them.
 --
 -- A channel is given by its name in Redis, prefix included, as the one key: sluice:orders. What belongs to it lies
 -- in the same slot of a Cluster:
@@ -11,7 +12,7 @@
 --
 -- A position is one integer below 2^53, Redis' clock in microseconds since 2026 or one more than the last, whichever
 -- is more. So it is never handed out again, whatever Redis has forgotten, and it identifies what was published.
-local VERSION = 1            -- one more with each change: a node replaces an older library, never a newer one
+local VERSION = 2            -- one more with each change: a node replaces an older library, never a newer one
 local BEGAN = 1767225600 -- 2026-01-01 in Unix seconds
 
 local MAX_SIZE = 100000      -- entries
@@ -24,6 +25,12 @@ local register = redis.register_function
 local registered = {} -- for the script
 if not register then
   register = function(name, f) registered[name] = f end
+end
+
+-- register_reader registers a function that changes nothing: FCALL_RO may call it, on a replica, too.
+local function register_reader(name, f)
+  if not redis.register_function then return register(name, f) end
+  redis.register_function { function_name = name, callback = f, flags = { 'no-writes' } }
 end
 
 local clustered = nil -- not known yet
@@ -180,9 +187,3 @@ local function version() return VERSION end
 register('sluice_version', version)
 register('sluice_publish', publish)
 register('sluice_history', history)
-
-if not redis.register_function then
-  local name = table.remove(ARGV, 1)
-  if not registered[name] then return failure('no function ' .. tostring(name)) end
-  return registered[name](KEYS, ARGV)
-end

@@ -129,6 +129,8 @@ func parseAllow(raw []byte) (Allow, *Error) {
 			to = &a.Subscribe
 		case "publish":
 			to = &a.Publish
+		case "presence":
+			to = &a.Presence
 		default:
 			return a, errAllow
 		}

@@ -137,12 +137,15 @@ func TestIssuerOption(t *testing.T) {
 func TestIdentity(t *testing.T) {
 	v := mustNew(t, Options{Keys: []Key{hs256}})
 	id := wantCode(t, v, forge(t, hs256, `{"alg":"HS256"}`, `{"sub":"ada","exp":1800003600,"jti":"j-1","iss":"us",
-		"channels":["a","b","a","*"],"allow":{"subscribe":["news.*","x"],"publish":["room.*.say"]},"info":{"name" : "Ada"}}`), "")
+		"channels":["a","b","a","*"],"allow":{"subscribe":["news.*","x"],"publish":["room.*.say"],"presence":["p*"]},"info":{"name" : "Ada"}}`), "")
 	if id.User != "ada" || id.ID != "j-1" || id.Issuer != "us" || string(id.Info) != `{"name" : "Ada"}` {
 		t.Errorf("identity is %+v", id)
 	}
 	if want := []string{"a", "b", "*"}; !slices.Equal(id.Channels, want) {
 		t.Errorf("channels are %q, want %q: each once", id.Channels, want)
+	}
+	if !id.MaySeePresence("pool") || id.MaySeePresence("news.a") {
+		t.Errorf("may see presence by %q", id.Allow.Presence)
 	}
 	for channel, want := range map[string][2]bool{
 		"news.":      {true, false},

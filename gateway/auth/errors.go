@@ -73,7 +73,7 @@ var (
 	errAudClaim = &Error{CodeBadClaims, "aud is not a string, or a list of 1 to 32 strings, of 1 to 255 printable bytes"}
 	errJti      = &Error{CodeBadClaims, "jti is not a string of 1 to 255 printable bytes"}
 	errChannels = &Error{CodeBadClaims, "channels is not a list of at most 128 names of 1 to 255 printable bytes"}
-	errAllow    = &Error{CodeBadClaims, "allow is not an object with nothing but the lists subscribe and publish"}
+	errAllow    = &Error{CodeBadClaims, "allow is not an object with nothing but the lists subscribe, publish and presence"}
 	errChannel  = &Error{CodeBadClaims, "channel is not a string of 1 to 255 printable bytes"}
 	errOneOnly  = &Error{CodeBadClaims, "the token is for one channel: it lets nobody in"}
 	errNoOne    = &Error{CodeBadClaims, "the token has no channel: it is not for a subscription"}

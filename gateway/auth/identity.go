@@ -23,10 +23,14 @@ type Identity struct {
 type Allow struct {
 	Subscribe []Pattern `json:"subscribe,omitempty"`
 	Publish   []Pattern `json:"publish,omitempty"`
+	Presence  []Pattern `json:"presence,omitempty"` // to see who is subscribed
 }
 
 // MaySubscribe reports whether the token gives the right to subscribe to the channel.
 func (i *Identity) MaySubscribe(channel string) bool { return matchAny(i.Allow.Subscribe, channel) }
+
+// MaySeePresence reports whether the token gives the right to see who is subscribed to the channel.
+func (i *Identity) MaySeePresence(channel string) bool { return matchAny(i.Allow.Presence, channel) }
 
 // MayPublish reports whether the token gives the right to publish in the channel.
 func (i *Identity) MayPublish(channel string) bool { return matchAny(i.Allow.Publish, channel) }

@@ -30,6 +30,18 @@ func (p *Policy) mayPublish(who *auth.Identity, channel string) bool {
 	return allowed(access, who, channel)
 }
 
+// maySeePresence decides whether somebody may see who is subscribed to a channel.
+func (p *Policy) maySeePresence(who *auth.Identity, channel string) bool {
+	n := p.Namespace(channel)
+	if !n.Presence {
+		return false
+	}
+	if n.SeePresence != config.AccessNobody && who != nil && who.MaySeePresence(channel) {
+		return true
+	}
+	return allowed(n.SeePresence, who, channel)
+}
+
 // allowed is what a namespace's rule says by itself.
 func allowed(access config.Access, who *auth.Identity, channel string) bool {
 	switch access {

@@ -16,7 +16,7 @@ import (
 var (
 	owner    = &auth.Identity{User: "42"}
 	stranger = &auth.Identity{User: "43"}
-	claimant = &auth.Identity{User: "44", Allow: auth.Allow{Subscribe: []auth.Pattern{"room:*"}, Publish: []auth.Pattern{"room:*"}}}
+	claimant = &auth.Identity{User: "44", Allow: auth.Allow{Subscribe: []auth.Pattern{"room:*"}, Publish: []auth.Pattern{"room:*"}, Presence: []auth.Pattern{"room:*"}}}
 )
 
 // ruled is a policy in which access holds for all channels.
@@ -48,6 +48,13 @@ func TestAccess(t *testing.T) {
 			}
 			if got := ruled(config.AccessNobody, row.access).mayPublish(who, channel); got != want {
 				t.Errorf("publish %s: %s may: %v, want %v", row.access, name, got, want)
+			}
+			kept := &Policy{Namespace: func(string) config.Namespace { return config.Namespace{Presence: true, SeePresence: row.access} }}
+			if got := kept.maySeePresence(who, channel); got != want {
+				t.Errorf("see presence %s: %s may: %v, want %v", row.access, name, got, want)
+			}
+			if ruled(row.access, row.access).maySeePresence(who, channel) {
+				t.Errorf("%s may see presence that is not kept", name)
 			}
 		}
 	}

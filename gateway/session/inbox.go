@@ -3,6 +3,7 @@ package session
 import (
 	"errors"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -104,23 +105,31 @@ func (h *Handler) outcome(o outcome) {
 // connected reports a connection and the channels that it has, put together with
 // spaces, to the inbox.
 func (h *Handler) connected(c *loop.Conn, g *guest, channels string) {
+	for channel := range strings.FieldsSeq(channels) {
+		h.present(c, g, channel)
+	}
 	h.report(c, g, pubsub.Entry{Type: "connect", Channel: channels}, nil)
 }
 
 // subscribedTo reports a channel that a connection has taken up since.
 func (h *Handler) subscribedTo(c *loop.Conn, g *guest, channel string) {
+	h.present(c, g, channel)
 	h.report(c, g, pubsub.Entry{Type: "subscribe", Channel: channel}, nil)
 }
 
 // unsubscribedFrom reports a channel that a connection has given up. That it gives
 // up all when it ends goes without saying.
 func (h *Handler) unsubscribedFrom(c *loop.Conn, g *guest, channel string) {
+	h.absent(c, channel)
 	h.report(c, g, pubsub.Entry{Type: "unsubscribe", Channel: channel}, nil)
 }
 
 // disconnected reports how a connection that was reported has ended, and the
 // channels that it had.
 func (h *Handler) disconnected(c *loop.Conn, g *guest, channels string, end loop.End) {
+	for channel := range strings.FieldsSeq(channels) {
+		h.absent(c, channel)
+	}
 	data := []byte(strconv.Itoa(int(end.Code)) + " " + end.Reason)
 	h.report(c, g, pubsub.Entry{Type: "disconnect", Channel: channels, Data: data}, nil)
 }

@@ -19,16 +19,17 @@ type Inbox interface {
 // Node is what the handlers of all reactors share. Its fields are set before
 // the first request and not changed afterwards.
 type Node struct {
-	ID      string // this node's name
-	Life    string // and of this life of it: what its connections' names begin with
-	Hub     *hub.Hub
-	Inbox   Inbox
-	Policy  Policy
-	Ready   func() error // nil: clients can be served
-	Alive   func() error // nil: the process works
-	Log     *zap.Logger  // must not block
-	Version string       // of this program
-	Reply   string       // the Redis channel that reaches this node's connections
+	ID       string // this node's name
+	Life     string // and of this life of it: what its connections' names begin with
+	Hub      *hub.Hub
+	Inbox    Inbox
+	Presence Presence // nil: none is kept
+	Policy   Policy
+	Ready    func() error // nil: clients can be served
+	Alive    func() error // nil: the process works
+	Log      *zap.Logger  // must not block
+	Version  string       // of this program
+	Reply    string       // the Redis channel that reaches this node's connections
 
 	Counters Counters
 	crowd    crowd

@@ -1,0 +1,60 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"sluice/config"
+	"sluice/pubsub"
+)
+
+// This file is what nodes do about presence: each other's when one dies, their own when
+// Redis may have lost it.
+
+func presenceOptions(c *config.Config, life string, log *zap.Logger) pubsub.PresenceOptions {
+	return pubsub.PresenceOptions{
+		Prefix:    c.Prefix,
+		Life:      life,
+		Announces: func(channel string) bool { return c.Namespace(channel).JoinLeave },
+		Down: func(err error) {
+			log.Warn("Redis does not take presence: it shows who was there before, until it does", zap.Error(err))
+		},
+		Up: func(after time.Duration) {
+			log.Info("Redis takes presence again", zap.Duration("after", after))
+		},
+	}
+}
+
+// resyncing has all presence written again when a Redis was connected to: it may have
+// been started anew, or be another one.
+func (a *App) resyncing(o pubsub.Options) pubsub.Options {
+	say := o.Events.Connected
+	o.Events.Connected = func(addr string) {
+		say(addr)
+		a.presence.Resync()
+	}
+	return o
+}
+
+// keepingPresence completes what a lease tells with what presence has to do about it.
+func (a *App) keepingPresence(o pubsub.LeaseOptions) pubsub.LeaseOptions {
+	o.Bury = a.bury
+	o.BuryFailed = func(dead pubsub.Peer, err error) {
+		a.log.Warn("what a dead node has left behind is not cleared up: it is tried again", zap.String("peer", dead.ID), zap.String("life", dead.Life), zap.Error(err))
+	}
+	lapsed, forgotten := o.Lapsed, o.Forgotten
+	o.Lapsed = func(was, now pubsub.Peer) {
+		lapsed(was, now)
+		a.presence.Reborn(now.Life)
+	}
+	o.Forgotten = func() {
+		forgotten()
+		a.presence.Resync()
+	}
+	return o
+}
+
+// bury clears up what a dead node has left behind.
+func (a *App) bury(ctx context.Context, dead pubsub.Peer) error { return a.presence.Bury(ctx, dead) }

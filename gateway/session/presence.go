@@ -1,0 +1,40 @@
+package session
+
+import (
+	"time"
+
+	"sluice/gateway/hub"
+	"sluice/loop"
+	"sluice/pubsub"
+)
+
+// Presence is where it is kept who is subscribed to a channel. What it is told it
+// carries out later.
+type Presence interface {
+	Join(channel string, a pubsub.Attendee)
+	Leave(channel, conn string)
+}
+
+// present says that a connection is subscribed to a channel, where its namespace
+// wants that known.
+func (h *Handler) present(c *loop.Conn, g *guest, channel string) {
+	if !h.keepsPresence(channel) {
+		return
+	}
+	a := pubsub.Attendee{Conn: hub.ConnName(h.node.Life, c.ID()), User: g.user(), Since: time.Now()}
+	if g.who != nil {
+		a.Info = g.who.Info
+	}
+	h.node.Presence.Join(channel, a)
+}
+
+// absent says that it is not any more.
+func (h *Handler) absent(c *loop.Conn, channel string) {
+	if h.keepsPresence(channel) {
+		h.node.Presence.Leave(channel, hub.ConnName(h.node.Life, c.ID()))
+	}
+}
+
+func (h *Handler) keepsPresence(channel string) bool {
+	return h.node.Presence != nil && h.node.Policy.Namespace(channel).Presence
+}
