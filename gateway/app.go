@@ -100,6 +100,7 @@ func (a *App) build(ctx context.Context, id, life string) error {
 		Hub:      a.hub,
 		Inbox:    a.inbox,
 		Presence: a.presence,
+		Errands:  session.NewErrands(a.broker, a.log),
 		Policy:   policy,
 		Ready:    a.Ready,
 		Log:      a.log,
@@ -194,6 +195,7 @@ func (a *App) Run(ctx context.Context) error {
 
 	a.hub.Start()
 	running.Go(func() { a.part(fail, "the hub", a.hub.Run(parts)) })
+	running.Go(func() { a.part(fail, "the errands", a.node.Errands.Run(parts)) })
 	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
 	if a.tokens != nil {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/centrifugal/centrifuge-go"
 	"github.com/gorilla/websocket"
 
 	"sluice/gateway/auth"
@@ -84,6 +86,9 @@ namespaces:
   - {name: ticker, subscribe: anyone, publish: nobody}
   - {name: inbox, subscribe: user, publish: user}
   - {name: secret, subscribe: claim, publish: claim}
+  - {name: orders, durable: true}
+  - {name: room, relay: true}
+  - {name: board, relay: true, durable: true, history_size: 2}
 `)).ready()
 	const connect = `> {"id":1,"connect":{}}`
 	token := sign(t, testKey, auth.Claims{User: "42"})
@@ -152,6 +157,28 @@ namespaces:
 			`> {"id":6,"publish":{"channel":"news","data":1,"key":"k"}}`, `< {"id":6,"error":{"code":108,"message":"not available"}}`}},
 		{"rpc without a method", []string{connect, "< " + entered, `> {"id":2,"rpc":{}}`, `< {"id":2,"error":{"code":104,"message":"method not found"}}`}},
 
+		{"a durable channel", []string{connect, "< " + entered,
+			`> {"id":2,"subscribe":{"channel":"orders:1"}}`, `< {"id":2,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`}},
+		{"a position that is none", []string{connect, "< " + entered,
+			`> {"id":2,"subscribe":{"channel":"orders:2","recover":true,"offset":1}}`, `< {"id":2,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true,"was_recovering":true}}`,
+			`> {"id":3,"subscribe":{"channel":"orders:3","recover":true,"offset":18446744073709551615,"epoch":"x"}}`,
+			`< {"id":3,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true,"was_recovering":true}}`,
+			`> {"id":4,"subscribe":{"channel":"ticker:a","recover":true,"offset":1}}`, `< {"id":4,"subscribe":{"was_recovering":true}}`}},
+		{"rather refused than not recovered", []string{connect, "< " + entered,
+			`> {"id":2,"subscribe":{"channel":"orders:2","recover":true,"offset":1,"flag":2}}`, `< {"id":2,"error":{"code":112,"message":"unrecoverable position"}}`,
+			`> {"id":3,"subscribe":{"channel":"orders:2","flag":2}}`, `< {"id":3,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`}},
+		{"history", []string{connect, "< " + entered, `> {"id":2,"publish":{"channel":"board:1","data":1}}`, `< {"id":2,"publish":{}}`,
+			`> {"id":3,"publish":{"channel":"board:1","data":2}}`, `< {"id":3,"publish":{}}`, `> {"id":4,"publish":{"channel":"board:1","data":3}}`, `< {"id":4,"publish":{}}`,
+			`> {"id":5,"history":{"channel":"board:1"}}`, `< {"id":5,"history":{"publications":[],"epoch":"E","offset":P}}`,
+			`> {"id":6,"history":{"channel":"board:1","limit":-1}}`, `< {"id":6,"history":{"publications":[{"data":2,"offset":P},{"data":3,"offset":P}],"epoch":"E","offset":P}}`,
+			`> {"id":7,"history":{"channel":"board:1","limit":1}}`, `< {"id":7,"history":{"publications":[{"data":2,"offset":P}],"epoch":"E","offset":P}}`,
+			`> {"id":8,"history":{"channel":"board:1","limit":1,"reverse":true}}`, `< {"id":8,"history":{"publications":[{"data":3,"offset":P}],"epoch":"E","offset":P}}`,
+			`> {"id":9,"history":{"channel":"board:1","limit":9,"since":{"offset":1}}}`, `< {"id":9,"error":{"code":112,"message":"unrecoverable position"}}`,
+			`> {"id":10,"history":{"channel":"board:1","limit":9,"since":{"offset":18446744073709551615}}}`, `< {"id":10,"error":{"code":112,"message":"unrecoverable position"}}`,
+			`> {"id":11,"history":{"channel":"news","limit":9}}`, `< {"id":11,"error":{"code":108,"message":"not available"}}`,
+			`> {"id":12,"history":{"channel":"inbox:42","limit":9}}`, `< {"id":12,"error":{"code":103,"message":"permission denied"}}`,
+			`> {"id":13,"history":{"limit":9}}`, `< {"id":13,"error":{"code":107,"message":"bad request"}}`}},
+
 		{"refresh", []string{`> {"id":1,"connect":{"token":"` + token + `"}}`,
 			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`,
 			`> {"id":2,"refresh":{"token":"` + token + `"}}`, `< {"id":2,"refresh":{"expires":true,"ttl":T}}`,
@@ -194,4 +221,54 @@ func TestCentrifugeFrameTypes(t *testing.T) {
 	if c := n.sdk("", nil, "other", "centrifuge-protobuf", "centrifuge-json"); c.Subprotocol() != "centrifuge-protobuf" {
 		t.Errorf("the first that is known should be agreed on, is %q", c.Subprotocol())
 	}
+}
+
+// What clients publish goes to the subscribers where the namespace says so, and not to the inbox.
+func TestCentrifugeRelays(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--anonymous", configFile(t, "namespaces: [{name: room, relay: true}, {name: board, relay: true, durable: true}]")).ready()
+	reader, author := n.sdk("", nil), n.sdk("", nil)
+	reader.talk(`> {"id":1,"connect":{}}`, "< "+entered, `> {"id":2,"subscribe":{"channel":"room:1"}}`, `< {"id":2,"subscribe":{}}`,
+		`> {"id":3,"subscribe":{"channel":"board:1"}}`, `< {"id":3,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`)
+	author.talk(`> {"id":1,"connect":{}}`, "< "+entered)
+	for i := range 20 {
+		author.send(websocket.TextMessage, fmt.Sprintf(`{"id":%d,"publish":{"channel":"room:1","data":%d}}`, 2*i+2, i)+"\n"+
+			fmt.Sprintf(`{"id":%d,"publish":{"channel":"board:1","data":%d}}`, 2*i+3, i))
+	}
+	for i := range 20 { // in their order, the answers, too
+		author.talk(fmt.Sprintf(`< {"id":%d,"publish":{}}`, 2*i+2), fmt.Sprintf(`< {"id":%d,"publish":{}}`, 2*i+3))
+		reader.talk(fmt.Sprintf(`< {"push":{"channel":"room:1","pub":{"data":%d}}}`, i), fmt.Sprintf(`< {"push":{"channel":"board:1","pub":{"data":%d,"offset":P}}}`, i))
+	}
+	if e := n.entries("message"); len(e) > 0 {
+		t.Errorf("the inbox has %v", e)
+	}
+}
+
+// What is relayed is never taken for more than a payload, whatever it begins with.
+func TestCentrifugeForgesNothing(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--anonymous", configFile(t, "namespaces: [{name: room, relay: true}, {name: board, relay: true, durable: true}]")).ready()
+	reader := n.sdk("", nil)
+	reader.talk(`> {"id":1,"connect":{}}`, "< "+entered, `> {"id":2,"subscribe":{"channel":"room:1"}}`, `< {"id":2,"subscribe":{}}`,
+		`> {"id":3,"subscribe":{"channel":"board:1"}}`, `< {"id":3,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`)
+	client, j := newGoClient(t, "protobuf", n.Public(), centrifuge.Config{})
+	mustConnect(t, client)
+	j.want(connecting, "connected")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	const forged = "\x01sluice 9007199254740991 1 1\nforged"
+	if _, err := client.Publish(ctx, "room:1", []byte(forged)); err == nil || !strings.Contains(err.Error(), "107") {
+		t.Errorf("a forged durable message: %v", err)
+	}
+	for _, channel := range []string{"room:1", "board:1"} {
+		data := forged
+		if channel == "room:1" {
+			data = "next"
+		}
+		if _, err := client.Publish(ctx, channel, []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	reader.talk(`< {"push":{"channel":"room:1","pub":{"data":"next"}}}`,
+		`< {"push":{"channel":"board:1","pub":{"data":"\u0001sluice 9007199254740991 1 1\nforged","offset":P}}}`)
 }

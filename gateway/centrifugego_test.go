@@ -128,7 +128,7 @@ func TestCentrifugeGo(t *testing.T) {
 				t.Errorf("the inbox has %v", arrived)
 			}
 			sub := j.subscribe(client, "news", centrifuge.SubscriptionConfig{})
-			j.want("news subscribing 0 subscribe called", "news subscribed, recoverable false, was recovering false, recovered false")
+			j.want("news subscribing 0 subscribe called", "news subscribed, recoverable true, was recovering false, recovered false")
 			if e := n.entry("subscribe"); e["channel"] != "news" {
 				t.Errorf("the inbox has %v", e)
 			}
@@ -334,7 +334,7 @@ func TestCentrifugeExcludes(t *testing.T) {
 	n := startNode(t, "--dev", "--redis", server.URL).ready()
 	author, reader := n.sdk("", nil), n.sdk("", nil)
 	for _, c := range []sdk{author, reader} {
-		c.talk(`> {"id":1,"connect":{}}`, "< "+entered, `> {"id":2,"subscribe":{"channel":"chat"}}`, `< {"id":2,"subscribe":{}}`)
+		c.talk(`> {"id":1,"connect":{}}`, "< "+entered, `> {"id":2,"subscribe":{"channel":"chat"}}`, `< {"id":2,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`)
 	}
 	author.talk(`> {"id":3,"publish":{"channel":"chat","data":"hi"}}`, `< {"id":3,"publish":{}}`)
 	conn := n.entry("message")["conn"]

@@ -195,7 +195,17 @@ type History struct {
 // History reads a channel's log, oldest first, after a position, up to limit
 // entries, 0..100,000 (FCALL sluice_history).
 func (r *Redis) History(ctx context.Context, channel string, since Position, limit int) (History, error) {
-	v, err := r.call(ctx, channel, "sluice_history", "since", uint64(since), "limit", limit)
+	return r.history(ctx, channel, "since", uint64(since), "limit", limit)
+}
+
+// HistoryBefore reads a channel's log backwards, newest first, from the entry before a
+// position, or with 0 from the newest, up to limit entries. It proves nothing.
+func (r *Redis) HistoryBefore(ctx context.Context, channel string, before Position, limit int) (History, error) {
+	return r.history(ctx, channel, "before", uint64(before), "limit", limit)
+}
+
+func (r *Redis) history(ctx context.Context, channel string, args ...any) (History, error) {
+	v, err := r.call(ctx, channel, "sluice_history", args...)
 	if err != nil {
 		return History{}, fmt.Errorf("pubsub: reading the log of %s%s: %w", r.opts.Prefix, channel, err)
 	}

@@ -143,33 +143,47 @@ local function publish(keys, args)
   return { position, epoch }
 end
 
+-- entry reads a row of a log: {position, before, payload, excluded}
+local function entry(row)
+  local e = { tonumber(string.match(row[1], '^%d+')), 0, '', '' }
+  for i = 1, #row[2], 2 do
+    local name, value = row[2][i], row[2][i + 1]
+    if name == 'p' then e[2] = tonumber(value) elseif name == 'd' then e[3] = value elseif name == 'x' then e[4] = value end
+  end
+  return e
+end
+
 local HISTORY_OPTIONS = {
-  since = between(0, 9007199254740991), limit = between(0, MAX_SIZE),
+  since = between(0, 9007199254740991), before = between(0, 9007199254740991), limit = between(0, MAX_SIZE),
 }
 
--- sluice_history <channel> [since position] [limit entries] -> {last, epoch, proven, {{position, before, payload, excluded}, ...}}
+-- sluice_history <channel> [since position | before position] [limit entries] -> {last, epoch, proven, {{position, before, payload, excluded}, ...}}
 --
 -- reads the log, oldest first, what came after a position, or all of it; limit entries at most, 1000 where that is left
 -- out. last is the position to go on from. proven is 1 where the entries are everything that was published after since:
 -- the log holds the entry at since, or its first entry after names since as the one before, or nothing was published
 -- after; and all of them are returned. It is 0 where something may be missing, and always where since is left out.
+-- before has the log read backwards, newest first, from the entry before a position, or with 0 from the newest.
 local function history(keys, args)
   local channel = keys[1]
   if #keys ~= 1 then return failure('write FCALL sluice_history 1 <channel> [option value ...]') end
   local o, reason = options(args, 1, HISTORY_OPTIONS)
   if not o then return failure(reason) end
+  if o.since and o.before then return failure('give since or before, not both') end
   local since, limit = o.since or 0, o.limit or 1000
   local log, meta = '{' .. channel .. '}.log', '{' .. channel .. '}.meta'
   local last, epoch = state(channel, log, meta)
-  local rows = redis.call('XRANGE', log, text(since) .. '-0', '+', 'COUNT', text(limit + 2))
   local entries, here = {}, false
-  for _, row in ipairs(rows) do
-    local entry = { tonumber(string.match(row[1], '^%d+')), 0, '', '' }
-    for i = 1, #row[2], 2 do
-      local name, value = row[2][i], row[2][i + 1]
-      if name == 'p' then entry[2] = tonumber(value) elseif name == 'd' then entry[3] = value elseif name == 'x' then entry[4] = value end
+  if o.before then
+    local from = o.before > 0 and text(o.before - 1) .. '-0' or '+'
+    if limit > 0 then
+      for _, row in ipairs(redis.call('XREVRANGE', log, from, '-', 'COUNT', text(limit))) do entries[#entries + 1] = entry(row) end
     end
-    if entry[1] == since then here = true else entries[#entries + 1] = entry end
+    return { last, epoch, 0, entries }
+  end
+  for _, row in ipairs(redis.call('XRANGE', log, text(since) .. '-0', '+', 'COUNT', text(limit + 2))) do
+    local e = entry(row)
+    if e[1] == since then here = true else entries[#entries + 1] = e end
   end
   local cut = #entries > limit
   while #entries > limit do entries[#entries] = nil end

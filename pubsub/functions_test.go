@@ -108,6 +108,24 @@ func TestDurable(t *testing.T) {
 					t.Errorf("since %d, at most %d: %q, want %q", row.since, row.limit, got, row.want)
 				}
 			}
+			for _, row := range []struct {
+				before pubsub.Position
+				limit  int
+				want   string
+			}{
+				{0, 10, "four,\x00\r\n\xff,,one proven:false"},
+				{0, 2, "four,\x00\r\n\xff proven:false"},
+				{0, 0, " proven:false"},
+				{at[3], 2, "\x00\r\n\xff, proven:false"},
+				{at[3] + 1, 1, "four proven:false"},
+				{at[0], 10, " proven:false"},
+				{1, 10, " proven:false"},
+			} {
+				h, err := b.HistoryBefore(t.Context(), "orders", row.before, row.limit)
+				if got := told(h); err != nil || got != row.want || h.Last != at[3] {
+					t.Errorf("before %d, at most %d: %q, last %d, %v; want %q", row.before, row.limit, got, h.Last, err, row.want)
+				}
+			}
 			if h := history(t, b.Redis, "orders", 0, 10); h.Last != at[3] || h.Epoch == "" {
 				t.Errorf("last %d, want %d; epoch %q", h.Last, at[3], h.Epoch)
 			}
@@ -157,6 +175,7 @@ func TestDurableOptions(t *testing.T) {
 				{[]any{"sluice_publish", 1, "sluice:c", "x", "id", "a b"}, "option id must be"},
 				{[]any{"sluice_publish", 1, "sluice:c", "x", "exclude", strings.Repeat("x", 129)}, "option exclude must be"},
 				{[]any{"sluice_history", 1, "sluice:c", "since", "9007199254740992"}, "option since must be"},
+				{[]any{"sluice_history", 1, "sluice:c", "since", "1", "before", "2"}, "not both"},
 			} {
 				keys := row.args[2:]
 				n := row.args[1].(int)

@@ -131,7 +131,9 @@ func (s *centrifugal) obey(h *Handler, c *loop.Conn, m *protocol.Command) {
 		s.refresh(h, c, m.Id, m.Refresh)
 	case m.SubRefresh != nil:
 		s.subRefresh(h, c, m.Id, m.SubRefresh)
-	case m.History != nil, m.Presence != nil, m.PresenceStats != nil:
+	case m.History != nil:
+		s.history(h, c, m.Id, m.History)
+	case m.Presence != nil, m.PresenceStats != nil:
 		s.refuse(h, c, m.Id, centrifuge.ErrNotAvailable)
 	case m.Ping != nil:
 		s.reply(h, c, &protocol.Reply{Id: m.Id, Ping: &protocol.PingResult{}})

@@ -13,7 +13,7 @@ import (
 )
 
 // publish puts a message for a channel into the inbox: who publishes it, if anybody, is a service.
-// It is answered when Redis has it.
+// Where the namespace says so it is published at once. It is answered when Redis has it.
 func (s *centrifugal) publish(h *Handler, c *loop.Conn, command uint32, r *protocol.PublishRequest) {
 	switch {
 	case r.Channel == "" || len(r.Data) == 0:
@@ -29,13 +29,22 @@ func (s *centrifugal) publish(h *Handler, c *loop.Conn, command uint32, r *proto
 		s.refuse(h, c, command, centrifuge.ErrPermissionDenied)
 		return
 	}
-	h.tell(c, &s.guest, pubsub.Entry{Type: "message", Channel: strings.Clone(r.Channel), Data: r.Data}, func(err error) {
-		if err != nil {
+	done := func(err error) {
+		switch {
+		case errors.Is(err, errReserved):
+			s.refuse(h, c, command, centrifuge.ErrBadRequest)
+		case err != nil:
 			s.refuse(h, c, command, centrifuge.ErrInternal) // the client may send it again, and should
-			return
+		default:
+			s.reply(h, c, &protocol.Reply{Id: command, Publish: &protocol.PublishResult{}})
 		}
-		s.reply(h, c, &protocol.Reply{Id: command, Publish: &protocol.PublishResult{}})
-	})
+	}
+	channel := strings.Clone(r.Channel) // not to keep the frame
+	if h.node.Policy.relays(channel) {
+		h.relay(c, channel, r.Data, done)
+		return
+	}
+	h.tell(c, &s.guest, pubsub.Entry{Type: "message", Channel: channel, Data: r.Data}, done)
 }
 
 // rpc calls the services that read the inbox.

@@ -12,10 +12,6 @@ import (
 	"sluice/pubsub"
 )
 
-// maxRecovered is how many missed messages a client that subscribes again is given; one that
-// missed more is not recovered.
-const maxRecovered = 1000
-
 // flagStrict in a subscribe command has it refused where the client cannot be recovered.
 const flagStrict = 1 << 1
 
@@ -91,14 +87,14 @@ func (s *centrifugal) verifySubscription(h *Handler, token, channel string) (*au
 // join makes a subscription a member of its channel.
 func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.SubscribeRequest) {
 	wants := hub.Wants{Form: s.form(), Deflated: c.Deflates(), Gaps: true}
-	if r.Recover || r.Recoverable || r.Positioned {
-		one.kind |= subLogged
-		wants.Recover = true
-	}
 	if r.Recover {
 		one.kind |= subResuming
-		if r.Offset < 1<<53 { // else it is none of ours
-			wants.Since, wants.Limit = pubsub.Position(r.Offset), maxRecovered
+	}
+	if h.node.Policy.isDurable(one.name) { // whether or not the SDK was told to ask for it
+		one.kind |= subLogged
+		wants.Recover = true
+		if r.Recover && r.Offset < 1<<53 { // else the position is none of ours
+			wants.Since, wants.Limit = pubsub.Position(r.Offset), h.node.Policy.MaxRecovery
 		}
 	}
 	if r.Flag&flagStrict != 0 {

@@ -60,6 +60,7 @@ type stand struct {
 	node   *Node
 	engine *loop.Engine
 	url    string
+	redis  slow
 
 	mu      sync.Mutex
 	entries []pubsub.Entry // guarded by mu
@@ -83,6 +84,17 @@ func (s *caller) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byt
 		h.tell(c, &s.guest, pubsub.Entry{Type: "message", ID: first, Data: []byte(data)}, func(err error) {
 			c.Send(hub.Frame(fmt.Appendf(nil, "%s: %v", data, err)))
 		})
+	case "errands": // as many as there is room for, and one
+		for i, full := 0, false; !full; i++ {
+			done := func(err error) { c.Send(hub.Frame(fmt.Appendf(nil, "%d done %v", i, err))) }
+			run := func(ctx context.Context, b Broker) error {
+				_, err := b.Publish(ctx, "a", fmt.Append(nil, i))
+				return err
+			}
+			if full = h.node.Errands.add(errand{c.ID(), h.r, run, done}) != nil; full {
+				c.Send(hub.Frame(fmt.Appendf(nil, "no room after %d", i)))
+			}
+		}
 	case "sub":
 		h.subscribedTo(c, &s.guest, first)
 	case "unsub":
@@ -128,9 +140,10 @@ func (s *stand) Add(e pubsub.Entry) error {
 
 func newStand(t *testing.T, p Policy) *stand {
 	t.Helper()
-	s := &stand{t: t}
+	s := &stand{t: t, redis: slow{answer: make(chan struct{})}}
 	s.node = &Node{ID: "n", Life: "n.x", Inbox: s, Policy: p, Log: zap.NewNop(), Reply: "sluice:{node:n}",
 		Hub: hub.New(hub.Options{Broker: nobody{}, Node: "n", Life: "n.x", Rules: func(string) hub.Rules { return hub.Rules{} }, Encoders: Encoders})}
+	s.node.Errands = NewErrands(&s.redis, zap.NewNop()) // a test that needs them runs them
 	var err error
 	s.engine, err = loop.New(loop.Options{Reactors: 1, Log: zap.NewNop()}, func(r *loop.Reactor) loop.Handler { return callers{NewHandler(s.node, r)} })
 	if err != nil {

@@ -24,6 +24,7 @@ type Node struct {
 	Hub      *hub.Hub
 	Inbox    Inbox
 	Presence Presence // nil: none is kept
+	Errands  *Errands
 	Policy   Policy
 	Ready    func() error // nil: clients can be served
 	Alive    func() error // nil: the process works

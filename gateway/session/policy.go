@@ -37,6 +37,12 @@ type Policy struct {
 	Grace    time.Duration // for a client to bring a new token after its old one has expired, where it can
 }
 
+// isDurable says whether clients may resume a channel from a position.
+func (p *Policy) isDurable(channel string) bool {
+	durable := p.Namespace(channel).Durable
+	return durable != nil && *durable
+}
+
 // Tokens judges tokens, without ever blocking.
 type Tokens interface {
 	Token(auth.Request) (token string, source auth.Source, err error)
