@@ -17,6 +17,7 @@ type Namespace struct {
 	Deflate   *bool       `yaml:"deflate" help:"Whether messages are compressed for clients that offer it; left out it is deflate.enabled"`
 
 	Durable     *bool         `yaml:"durable" help:"Whether clients may resume the channels from a position, because services publish on them with sluice_publish; it has Redis keep some bytes for each channel that a client resumes; left out it is true with dev, else false"`
+	LastValue   bool          `yaml:"last_value" help:"Of a durable channel only the newest message counts: who subscribes is sent it at once, and who comes back is sent it in place of all that were missed"`
 	HistorySize int           `yaml:"history_size" range:"0..100000" help:"Messages that the log of a durable channel keeps of what this node publishes for others; 0 means 1000; what services publish says for itself"`
 	HistoryTTL  time.Duration `yaml:"history_ttl" range:"0s..8784h" help:"How long the log of a durable channel is kept after the newest message that this node publishes for others; 0 means 24h"`
 
@@ -95,6 +96,9 @@ func (v *validator) namespaces() {
 		}
 		if !n.Presence && (n.JoinLeave || n.SeePresence != "") {
 			v.fault(path, errors.New("join_leave and see_presence mean nothing without presence: true"))
+		}
+		if durable := n.Durable != nil && *n.Durable || n.Durable == nil && v.config.Dev; n.LastValue && !durable {
+			v.fault(path+".last_value", errors.New("means nothing without durable: true"))
 		}
 		if other, taken := first[n.Name]; taken {
 			v.fault(path+".name", fmt.Errorf("%q is already the name of %s; keep one", n.Name, v.config.typed(other)))

@@ -196,6 +196,36 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestLastValue: where only the newest message counts, it comes at once, and in place
+// of all that were missed.
+func TestLastValue(t *testing.T) {
+	t.Parallel()
+	file := configFile(t, "namespaces:\n- {name: price, durable: true, last_value: true}\n")
+	n := startNode(t, "--dev", file).ready().loaded()
+	var p []int64
+	for i := range 3 {
+		p = append(p, n.push("price:x", strconv.Itoa(i)))
+	}
+	c := n.dial("/ws?channel=price:x")
+	c.wantText("2")
+	for _, row := range []struct {
+		query string
+		want  []string
+	}{
+		{"", []string{`{"channel":"price:x","subscribed":true,"position":P2}`, `{"channel":"price:x","position":P3,"data":2}`}},
+		{"&since=0", []string{`{"channel":"price:x","subscribed":true,"recovered":true,"position":P2}`, `{"channel":"price:x","position":P3,"data":2}`}},
+		{fmt.Sprintf("&since=%d", p[0]), []string{`{"channel":"price:x","subscribed":true,"recovered":true,"position":P2}`, `{"channel":"price:x","position":P3,"data":2}`}},
+		{fmt.Sprintf("&since=%d", p[2]), []string{`{"channel":"price:x","subscribed":true,"recovered":true,"position":P3}`}},
+	} {
+		c := n.dial("/ws?channel=price:x"+row.query, "sluice.v1")
+		for _, want := range row.want {
+			c.wantJSON(want, p...)
+		}
+	}
+	n.push("price:x", "3")
+	c.wantText("3")
+}
+
 // resumer is a client that is cut off again and again, comes back to any node, and
 // expects to miss nothing.
 type resumer struct {

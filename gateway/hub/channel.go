@@ -174,6 +174,7 @@ type Wants struct {
 	Recover bool            // Confirmed comes with a Recovery, read from the channel's log once Redis has confirmed the channel
 	Since   pubsub.Position // the client has everything up to here; 0: nothing
 	Limit   int             // of the messages of a recovery; 0: only the position is wanted
+	Newest  bool            // the newest message is all that counts: a recovery is that, unless the client has it
 }
 
 // late is a message that waits until its member's socket has taken what was sent.

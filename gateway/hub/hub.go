@@ -18,6 +18,9 @@ type Broker interface {
 	// History reads what a channel's log holds after a position, oldest first, up to
 	// limit entries.
 	History(ctx context.Context, channel string, since pubsub.Position, limit int) (pubsub.History, error)
+	// HistoryBefore reads backwards, newest first, from the entry before a position, or
+	// with 0 from the newest.
+	HistoryBefore(ctx context.Context, channel string, before pubsub.Position, limit int) (pubsub.History, error)
 }
 
 // Reactor is what a Hub asks of a reactor.

@@ -41,6 +41,10 @@ func (wishes) History(context.Context, string, pubsub.Position, int) (pubsub.His
 	return pubsub.History{}, errors.New("there is no log")
 }
 
+func (wishes) HistoryBefore(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+	return pubsub.History{}, errors.New("there is no log")
+}
+
 // mailbox is a reactor that keeps its events until the test takes them.
 type mailbox struct {
 	events []any
@@ -398,6 +402,10 @@ func (deaf) Subscribe(string)   {}
 func (deaf) Unsubscribe(string) {}
 
 func (deaf) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+	return pubsub.History{}, errors.New("there is no log")
+}
+
+func (deaf) HistoryBefore(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
 	return pubsub.History{}, errors.New("there is no log")
 }
 

@@ -53,9 +53,9 @@ func (l *Local) Join(c *loop.Conn, m *Member, name string, wants Wants) {
 			m.stage = live
 		}
 	case ready:
-		l.resume(p, wish{at, wants.Since, wants.Limit})
+		l.resume(p, wish{at, wants.Since, wants.Limit, wants.Newest})
 	default:
-		p.special().wishes = append(p.more.wishes, wish{at, wants.Since, wants.Limit})
+		p.special().wishes = append(p.more.wishes, wish{at, wants.Since, wants.Limit, wants.Newest})
 		l.resuming[m] = nil
 	}
 }

@@ -37,3 +37,16 @@ func merge(h *pubsub.History, channel string, seen []*Message) merged {
 	}
 	return m
 }
+
+// mergeNewest is merge for channels whose newest message says all: that is what the
+// clients get, unless it is where they are.
+func mergeNewest(h *pubsub.History, since pubsub.Position, channel string, seen []*Message) merged {
+	entries := *h
+	n := len(h.Entries)
+	entries.Proven = n > 0 && h.Entries[n-1].Position == h.Last || n == 0 && since == h.Last
+	entries.Entries = nil
+	if n > 0 && h.Entries[n-1].Position != since {
+		entries.Entries = h.Entries[n-1:]
+	}
+	return merge(&entries, channel, seen)
+}

@@ -12,12 +12,10 @@ import (
 // for members that resume. However many resume on one channel from one position,
 // as long as it has not begun they share it.
 type reading struct {
-	channel *Channel
-	since   pubsub.Position
-	limit   int
-	fills   bool   // it is the chain's
-	asked   uint32 // its asking
-	tries   int    // that have failed before
+	readingKey
+	fills bool   // it is the chain's
+	asked uint32 // its asking
+	tries int    // that have failed before
 
 	reactors []int // that want the answer, unless it fills; guarded by log.mu until it is begun
 	begun    bool  // guarded by log.mu
@@ -33,6 +31,7 @@ type readingKey struct {
 	channel *Channel
 	since   pubsub.Position
 	limit   int
+	newest  bool // of the last entry
 }
 
 // log reads the logs of channels, on goroutines of its own.
@@ -74,7 +73,7 @@ func (l *log) share(key readingKey, reactor int) *reading {
 	defer l.mu.Unlock()
 	r := l.open[key]
 	if r == nil {
-		r = &reading{channel: key.channel, since: key.since, limit: key.limit}
+		r = &reading{readingKey: key}
 		l.open[key] = r
 		l.queue = append(l.queue, r)
 		l.more.Signal()
@@ -124,7 +123,7 @@ func (l *log) next() *reading {
 	l.queue[0] = nil
 	l.queue = l.queue[1:]
 	if !r.fills {
-		delete(l.open, readingKey{r.channel, r.since, r.limit})
+		delete(l.open, r.readingKey)
 	}
 	r.begun = true
 	return r
@@ -164,7 +163,11 @@ func (l *log) attempt(ctx context.Context, r *reading) {
 	l.h.readings.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
-	r.history, r.err = l.h.broker.History(ctx, r.channel.name, r.since, r.limit)
+	if r.newest {
+		r.history, r.err = l.h.broker.HistoryBefore(ctx, r.channel.name, 0, 1)
+	} else {
+		r.history, r.err = l.h.broker.History(ctx, r.channel.name, r.since, r.limit)
+	}
 	if r.err != nil {
 		l.h.readFailed.Add(1)
 	}

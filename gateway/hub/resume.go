@@ -10,7 +10,8 @@ import (
 // Recovery is what a channel's log has for members that resume. It belongs to their
 // reactor, is shared by those of one position, and never changed.
 type Recovery struct {
-	Err       error           // the log could not be read; then nothing else is set, and what comes live follows
+	Since     pubsub.Position // what the client had
+	Err       error           // the log could not be read; then nothing below is set, and what comes live follows
 	Position  pubsub.Position // go on from here
 	Epoch     string          // that Position is of
 	Recovered bool            // Messages is all that was published after what the client had
@@ -64,8 +65,9 @@ func (r *Recovery) without(conn string) *Recovery {
 // wish is a member that wants the log.
 type wish struct {
 	place
-	since pubsub.Position
-	limit int
+	since  pubsub.Position
+	limit  int
+	newest bool
 }
 
 // group is members of one channel that wait for the same reading of its log. What
@@ -85,7 +87,7 @@ type group struct {
 func (l *Local) resume(p *part, w wish) {
 	channel := w.member.channel
 	w.member.stage = resuming
-	r := l.hub.ask(readingKey{channel, w.since, w.limit}, l.reactor)
+	r := l.hub.ask(readingKey{channel, w.since, w.limit, w.newest}, l.reactor)
 	g := l.groups[r]
 	if g == nil {
 		g = &group{channel: channel, reading: r}
@@ -103,7 +105,7 @@ func (h *Hub) ask(key readingKey, reactor int) *reading {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if c := &s.chain; key.since != 0 && key.since == c.last && !c.asking {
-		r := &reading{channel: key.channel, since: key.since, reactors: []int{reactor}, live: c.last,
+		r := &reading{readingKey: key, reactors: []int{reactor}, live: c.last,
 			history: pubsub.History{Last: c.last, Epoch: c.epoch, Proven: true}}
 		h.answered(r)
 		return r
@@ -152,9 +154,12 @@ func (l *Local) answer(r *reading) {
 		return // all have left
 	}
 	delete(l.groups, r)
-	recovery := &Recovery{Err: r.err, local: l, rules: &g.channel.rules}
+	recovery := &Recovery{Since: r.since, Err: r.err, local: l, rules: &g.channel.rules}
 	if r.err == nil {
 		m := merge(&r.history, g.channel.name, g.seen)
+		if r.newest {
+			m = mergeNewest(&r.history, r.since, g.channel.name, g.seen)
+		}
 		recovery.Position, recovery.Epoch, recovery.Recovered, recovery.Messages = m.position, r.history.Epoch, m.recovered, m.messages
 	}
 	g.seen, g.until = nil, recovery.Position

@@ -55,7 +55,7 @@ func (s *stream) carryOut(e *emitter, c *Channel, v verdict) {
 		}
 	}
 	if v.ask {
-		e.h.log.want(&reading{channel: c, since: s.chain.last, limit: fillLimit, fills: true, asked: s.chain.asked, tries: s.chain.tries})
+		e.h.log.want(&reading{readingKey: readingKey{channel: c, since: s.chain.last, limit: fillLimit}, fills: true, asked: s.chain.asked, tries: s.chain.tries})
 	}
 }
 

@@ -92,7 +92,7 @@ func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.Subsc
 	}
 	if h.node.Policy.isDurable(one.name) { // whether or not the SDK was told to ask for it
 		one.kind |= subLogged
-		wants.Recover = true
+		h.node.Policy.follow(&wants, one.name, 0, false)
 		if r.Recover && r.Offset < 1<<53 { // else the position is none of ours
 			wants.Since, wants.Limit = pubsub.Position(r.Offset), h.node.Policy.MaxRecovery
 		}

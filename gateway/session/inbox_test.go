@@ -128,6 +128,10 @@ func (nobody) History(context.Context, string, pubsub.Position, int) (pubsub.His
 	return pubsub.History{}, errors.New("there is no log")
 }
 
+func (nobody) HistoryBefore(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+	return pubsub.History{}, errors.New("there is no log")
+}
+
 func (s *stand) Add(e pubsub.Entry) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

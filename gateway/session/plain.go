@@ -138,7 +138,7 @@ func (p *Policy) channels(who *auth.Identity, asked []string) ([]string, *codec.
 	return channels, nil
 }
 
-// join subscribes the channels. Those that the client resumes come last, when it is
+// join subscribes the channels. Those whose log is read come last, when the client is
 // open, or it would miss what comes for them meanwhile.
 func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 	if n := len(channels) - 1; n > 0 {
@@ -149,8 +149,9 @@ func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 	for m := range s.members() {
 		name := channels[0]
 		channels = channels[1:]
-		if since, resumes := s.offer.since[name]; resumes {
-			later = append(later, resumption{m, name, since})
+		since, resumes := s.offer.since[name]
+		if resumes || h.node.Policy.Namespace(name).LastValue {
+			later = append(later, resumption{m, name, since, resumes})
 			continue
 		}
 		h.local.Join(c, m, name, hub.Wants{Form: FormPayload, Deflated: s.offer.extensions != "", Gaps: s.gaps})
@@ -163,9 +164,10 @@ func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 
 // resumption is a channel that a client resumes.
 type resumption struct {
-	member *hub.Member
-	name   string
-	since  pubsub.Position
+	member  *hub.Member
+	name    string
+	since   pubsub.Position
+	resumes bool // else only the last value is wanted
 }
 
 // members are all memberships, in the order of the request.
@@ -204,7 +206,7 @@ func (s *plain) resumed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery
 		c.Close(codec.StatusTryAgainLater, "the channel's log cannot be read: come back")
 		return
 	}
-	if !r.Recovered {
+	if !r.Recovered && r.Since != 0 && s.gaps {
 		s.gap(h, c, m)
 	}
 	if missed := r.Encoded(FormPayload, c.Deflates()); len(missed) > 0 {
@@ -222,8 +224,9 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 	s.opened = true
 	h.watchExpiry(c, &s.guest)
 	for _, r := range o.later {
-		h.local.Join(c, r.member, r.name, hub.Wants{Form: FormPayload, Deflated: o.extensions != "", Gaps: true,
-			Recover: true, Since: r.since, Limit: h.node.Policy.MaxRecovery})
+		wants := hub.Wants{Form: FormPayload, Deflated: o.extensions != "", Gaps: s.gaps}
+		h.node.Policy.follow(&wants, r.name, r.since, r.resumes)
+		h.local.Join(c, r.member, r.name, wants)
 	}
 	h.connected(c, &s.guest, s.channels(nil))
 }

@@ -10,7 +10,9 @@ import (
 	"sluice/codec"
 	"sluice/config"
 	"sluice/gateway/auth"
+	"sluice/gateway/hub"
 	"sluice/gateway/peer"
+	"sluice/pubsub"
 )
 
 // Policy is who may connect, and to how much.
@@ -133,4 +135,19 @@ func (p *Policy) protocol(offered []string) string {
 		}
 	}
 	return ""
+}
+
+// follow completes what is wanted of a channel whose namespace is durable, and
+// reports whether it is: messages are resumed from a position, or only the newest is
+// wanted, and the client hears where it is.
+func (p *Policy) follow(w *hub.Wants, channel string, since pubsub.Position, resumes bool) bool {
+	n := p.Namespace(channel)
+	if !*n.Durable {
+		return false
+	}
+	w.Recover, w.Newest = true, n.LastValue
+	if resumes {
+		w.Since, w.Limit = since, p.MaxRecovery
+	}
+	return true
 }

@@ -45,10 +45,8 @@ func (h *Handler) openWrapped(c *loop.Conn, a *arrival, channels []string, since
 
 // join subscribes a channel that the client may have.
 func (s *wrapped) join(h *Handler, c *loop.Conn, name string, sub *subscription, since pubsub.Position) {
-	wants := hub.Wants{Form: FormEnvelope, Deflated: c.Deflates(), Gaps: true, Recover: *h.node.Policy.Namespace(name).Durable}
-	if sub.resumes {
-		wants.Since, wants.Limit = since, h.node.Policy.MaxRecovery
-	}
+	wants := hub.Wants{Form: FormEnvelope, Deflated: c.Deflates(), Gaps: true}
+	h.node.Policy.follow(&wants, name, since, sub.resumes)
 	s.subs = append(s.subs, sub)
 	h.local.Join(c, &sub.Member, name, wants)
 	if sub.Ready() {
