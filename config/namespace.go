@@ -100,6 +100,9 @@ func (v *validator) namespaces() {
 		if durable := n.Durable != nil && *n.Durable || n.Durable == nil && v.config.Dev; n.LastValue && !durable {
 			v.fault(path+".last_value", errors.New("means nothing without durable: true"))
 		}
+		if n.JoinLeave && (n.Policy == QueueLatest || n.Policy == "" && v.config.Queue.Policy == QueueLatest) {
+			v.fault(path+".join_leave", errors.New("needs another policy than latest: who comes and goes would take the place of the newest message"))
+		}
 		if other, taken := first[n.Name]; taken {
 			v.fault(path+".name", fmt.Errorf("%q is already the name of %s; keep one", n.Name, v.config.typed(other)))
 		} else {

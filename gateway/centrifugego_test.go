@@ -343,3 +343,50 @@ func TestCentrifugeExcludes(t *testing.T) {
 	reader.talk(`< {"push":{"channel":"chat","pub":{"data":"hi","offset":P}}}`)
 	author.talk(`< {"push":{"channel":"chat","pub":{"data":"all","offset":P}}}`)
 }
+
+// Who is there, and who comes and goes, in a namespace that keeps that.
+func TestCentrifugeGoPresence(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	settings := configFile(t, "namespaces: [{name: room, presence: true, see_presence: anyone, join_leave: true}, {name: quiet, presence: true}]")
+	flags := []string{"--dev", "--redis", server.URL, "--auth-hmac-secret", testSecret, settings}
+	one, other := startNode(t, flags...).ready(), startNode(t, flags...).ready()
+	eventually(t, "the functions are loaded", func() error { return one.redis.FCall(t.Context(), "sluice_version", nil).Err() })
+	ada, j := newGoClient(t, "JSON", one.Public(), centrifuge.Config{Token: sign(t, testKey, auth.Claims{User: "ada", Info: []byte(`{"name":"Ada"}`)})})
+	mustConnect(t, ada)
+	j.want(connecting, "connected")
+	room := j.subscribe(ada, "room:1", centrifuge.SubscriptionConfig{JoinLeave: true})
+	room.OnJoin(func(e centrifuge.JoinEvent) { j.note("join %s %s", e.User, e.ConnInfo) })
+	room.OnLeave(func(e centrifuge.LeaveEvent) { j.note("leave %s %s", e.User, e.ConnInfo) })
+	j.want("room:1 subscribing 0 subscribe called", "room:1 subscribed, recoverable true, was recovering false, recovered false", `join ada {"name":"Ada"}`)
+
+	bob, k := newGoClient(t, "protobuf", other.Public(), centrifuge.Config{Token: sign(t, testKey, auth.Claims{User: "bob"})})
+	mustConnect(t, bob)
+	k.want(connecting, "connected")
+	k.subscribe(bob, "room:1", centrifuge.SubscriptionConfig{})
+	j.want("join bob ")
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	stats, err := room.PresenceStats(ctx)
+	if err != nil || stats.NumClients != 2 || stats.NumUsers != 2 {
+		t.Errorf("%+v, %v", stats, err)
+	}
+	who, err := room.Presence(ctx)
+	if err != nil || len(who.Clients) != 2 {
+		t.Errorf("%+v, %v", who, err)
+	}
+	for name, info := range who.Clients {
+		if name != info.Client || (info.User != "ada" || string(info.ConnInfo) != `{"name":"Ada"}`) && (info.User != "bob" || len(info.ConnInfo) > 0) {
+			t.Errorf("%s: %+v", name, info)
+		}
+	}
+	for channel, code := range map[string]string{"quiet:1": "103", "news": "108", "a b": "102"} {
+		if _, err := ada.Presence(ctx, channel); err == nil || !strings.Contains(err.Error(), code) {
+			t.Errorf("presence of %s: %v, want %s", channel, err, code)
+		}
+	}
+	bob.Close()
+	j.want("leave bob ")
+	one.publish("room:1", "1")
+	j.want("room:1: 1")
+}

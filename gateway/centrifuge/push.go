@@ -13,6 +13,14 @@ func (e Encoding) Message(payload []byte) []byte {
 	return e.push(&protocol.Push{Message: &protocol.Message{Data: e.Value(payload)}})
 }
 
+// Coming is the content of a frame that tells of a client that has come to a channel, or has gone.
+func (e Encoding) Coming(channel string, came bool, who *protocol.ClientInfo) []byte {
+	if came {
+		return e.push(&protocol.Push{Channel: channel, Join: &protocol.Join{Info: who}})
+	}
+	return e.push(&protocol.Push{Channel: channel, Leave: &protocol.Leave{Info: who}})
+}
+
 // Unsubscribed tells a client that it is not subscribed any more.
 func Unsubscribed(channel string, why Unsubscription) *protocol.Reply {
 	return &protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: &protocol.Unsubscribe{Code: why.Code, Reason: why.Reason}}}

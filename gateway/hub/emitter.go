@@ -53,15 +53,30 @@ func (e *emitter) encode(c *Channel, wanted shapes, m *Message) *publication {
 	for rest := wanted; rest != 0; {
 		plain := shape(bits.TrailingZeros16(uint16(rest))).plain()
 		rest &^= 3 << plain
-		e.encodeForm(p, wanted, plain, m)
+		op, data := e.h.encoders[plain.form()](m)
+		e.addForm(p, wanted, plain, op, data)
 	}
 	return p
 }
 
-// encodeForm writes a message in one form, deflated where that is wanted and pays,
+// encodeComing writes the news of a coming once for each of the shapes that are wanted,
+// and whose form has words for it.
+func (e *emitter) encodeComing(c *Channel, wanted shapes, coming *pubsub.Coming) *publication {
+	p := &publication{channel: c}
+	p.frames = p.first[:0]
+	for f, encode := range e.h.comings {
+		plain := shapeOf(Form(f), false)
+		if encode != nil && (wanted.has(plain) || wanted.has(plain|1)) {
+			op, data := encode(c.name, coming)
+			e.addForm(p, wanted, plain, op, data)
+		}
+	}
+	return p
+}
+
+// addForm adds what is sent in one form, deflated where that is wanted and pays,
 // and not where that is wanted or it does not.
-func (e *emitter) encodeForm(p *publication, wanted shapes, plain shape, m *Message) {
-	op, data := e.h.encoders[plain.form()](m)
+func (e *emitter) addForm(p *publication, wanted shapes, plain shape, op codec.Opcode, data []byte) {
 	if data == nil && op == 0 {
 		return
 	}

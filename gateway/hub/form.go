@@ -19,6 +19,10 @@ type Form uint8
 // m.Payload. Any goroutine may call it.
 type Encoder func(m *Message) (op codec.Opcode, data []byte)
 
+// ComingEncoder writes for clients that a connection has come to a channel or has gone.
+// Any goroutine may call it; it keeps nothing of c.
+type ComingEncoder func(channel string, c *pubsub.Coming) (op codec.Opcode, data []byte)
+
 // Verbatim is the Encoder of a payload as a whole WebSocket message: text if it is
 // valid UTF-8, binary otherwise.
 func Verbatim(m *Message) (codec.Opcode, []byte) { return opcode(m.Payload), m.Payload }

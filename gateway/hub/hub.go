@@ -36,6 +36,7 @@ type Hub struct {
 	broker   Broker
 	rules    func(channel string) Rules
 	encoders []Encoder
+	comings  []ComingEncoder
 	log      *log
 	reactors []Reactor
 	direct   string // the node's own channel
@@ -74,13 +75,14 @@ type Options struct {
 	Life     string                     // names this life of it, from start to end
 	Rules    func(channel string) Rules // what holds for a channel
 	Encoders []Encoder                  // of each Form, at most six
+	Comings  []ComingEncoder            // of each Form; nil: its clients are not told who comes and goes
 	OnGap    func(pubsub.Gap)           // told of messages that the hub had to lose; must not block
 }
 
 // New makes the hub of a node. Reactors are set with Attach before anything is
 // delivered.
 func New(o Options) *Hub {
-	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, channels: map[string]*Channel{}}
+	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, comings: o.Comings, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, channels: map[string]*Channel{}}
 	h.log = newLog(h)
 	return h
 }

@@ -37,6 +37,10 @@ func (l *lane) Deliver(channel, payload []byte) {
 			l.deliverDurable(channel, &d)
 			return
 		}
+		if coming, ok := pubsub.ParseComing(payload); ok {
+			l.deliverComing(channel, &coming)
+			return
+		}
 	}
 	h.mu.RLock()
 	c := h.channels[string(channel)]
@@ -90,6 +94,21 @@ func (l *lane) deliverDurable(channel []byte, d *pubsub.Durable) {
 	}
 	l.h.delivered.Add(1)
 	l.h.streamOf(c).deliver(l.emitter, c, message(c.name, d))
+}
+
+// deliverComing takes the news that a connection has come to a channel or has gone. It is no
+// message: who is only just resuming, and who is behind, can do without.
+func (l *lane) deliverComing(channel []byte, coming *pubsub.Coming) {
+	h := l.h
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	c := h.channels[string(channel)]
+	if c == nil || c.lane != nil && c.lane != l {
+		return
+	}
+	if p := l.encodeComing(c, c.takes.shapes, coming); len(p.frames) > 0 {
+		l.send(c, p)
+	}
 }
 
 // Delivered implements pubsub.Receiver.

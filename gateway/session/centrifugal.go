@@ -133,8 +133,10 @@ func (s *centrifugal) obey(h *Handler, c *loop.Conn, m *protocol.Command) {
 		s.subRefresh(h, c, m.Id, m.SubRefresh)
 	case m.History != nil:
 		s.history(h, c, m.Id, m.History)
-	case m.Presence != nil, m.PresenceStats != nil:
-		s.refuse(h, c, m.Id, centrifuge.ErrNotAvailable)
+	case m.Presence != nil:
+		s.presence(h, c, m.Id, m.Presence)
+	case m.PresenceStats != nil:
+		s.presenceStats(h, c, m.Id, m.PresenceStats)
 	case m.Ping != nil:
 		s.reply(h, c, &protocol.Reply{Id: m.Id, Ping: &protocol.PingResult{}})
 	default: // a command that is newer than this node

@@ -90,12 +90,9 @@ func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.Subsc
 	if r.Recover {
 		one.kind |= subResuming
 	}
-	if h.node.Policy.isDurable(one.name) { // whether or not the SDK was told to ask for it
+	resumes := r.Recover && r.Offset < 1<<53 // else the position is none of ours
+	if h.node.Policy.follow(&wants, one.name, pubsub.Position(r.Offset), resumes) { // whether or not the SDK was told to ask for it
 		one.kind |= subLogged
-		h.node.Policy.follow(&wants, one.name, 0, false)
-		if r.Recover && r.Offset < 1<<53 { // else the position is none of ours
-			wants.Since, wants.Limit = pubsub.Position(r.Offset), h.node.Policy.MaxRecovery
-		}
 	}
 	if r.Flag&flagStrict != 0 {
 		one.kind |= subStrict

@@ -19,6 +19,8 @@ type Broker interface {
 	PublishDurable(ctx context.Context, channel string, payload []byte, o pubsub.DurableOptions) (at pubsub.Position, epoch string, err error)
 	History(ctx context.Context, channel string, since pubsub.Position, limit int) (pubsub.History, error)
 	HistoryBefore(ctx context.Context, channel string, before pubsub.Position, limit int) (pubsub.History, error)
+	Attendance(ctx context.Context, channel string, limit int, cursor string) (pubsub.Attendance, error)
+	AttendanceStats(ctx context.Context, channel string) (connections, users int64, err error)
 }
 
 // Errands are calls to Redis that clients wait for. A reactor, which must not wait, has

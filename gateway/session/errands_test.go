@@ -42,6 +42,12 @@ func (s *slow) HistoryBefore(context.Context, string, pubsub.Position, int) (pub
 	return pubsub.History{}, nil
 }
 
+func (s *slow) Attendance(context.Context, string, int, string) (pubsub.Attendance, error) {
+	return pubsub.Attendance{}, nil
+}
+
+func (s *slow) AttendanceStats(context.Context, string) (int64, int64, error) { return 0, 0, nil }
+
 // Errands of one connection are carried out in their order, there is room for so many, those that wait when
 // the node ends are carried out all the same, and nothing is done for a connection that has ended.
 func TestErrands(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"sluice/codec"
 	"sluice/gateway/centrifuge"
 	"sluice/gateway/hub"
+	"sluice/pubsub"
 )
 
 // The forms in which messages are written to clients.
@@ -27,6 +28,20 @@ var Encoders = []hub.Encoder{
 func publication(e centrifuge.Encoding) hub.Encoder {
 	return func(m *hub.Message) (codec.Opcode, []byte) {
 		return e.Opcode(), e.Publication(m.Channel, m.Payload, uint64(m.Position))
+	}
+}
+
+// Comings are those of who comes and goes.
+var Comings = []hub.ComingEncoder{
+	FormCentrifugeJSON:     coming(centrifuge.JSON),
+	FormCentrifugeProtobuf: coming(centrifuge.Protobuf),
+}
+
+// coming is the news that a connection has come to a channel or has gone, as a push of the
+// centrifuge protocol.
+func coming(e centrifuge.Encoding) hub.ComingEncoder {
+	return func(channel string, c *pubsub.Coming) (codec.Opcode, []byte) {
+		return e.Opcode(), e.Coming(channel, c.Came, clientInfo(e, &c.Attendee))
 	}
 }
 
