@@ -139,6 +139,7 @@ type PubSub struct {
 // Inbox is the Redis Stream that services read what clients send from.
 type Inbox struct {
 	Stream     string `yaml:"stream" help:"Name of the Redis Stream that client messages go to; its key is prefix and name together"`
+	Streams    int    `yaml:"streams" range:"1..64" help:"Redis Streams that each inbox stream is made of, where one Redis server or one reader is not enough: with more than 1 their keys end in .0, .1 and so on, the entries of a connection go to one of them, and services read all of them; with several servers in redis they are spread over these; the same on all nodes"`
 	MaxLen     int    `yaml:"maxlen" name:"maxlen" range:"1000..1000000000" help:"Entries kept in the stream, about; older ones are trimmed, read or not"`
 	Queue      int    `yaml:"queue" range:"16..16777216" help:"Client messages that may wait for Redis on this node; further ones are refused with an error"`
 	QueueBytes Size   `yaml:"queue_bytes" range:"64KiB..64GiB" help:"Bytes of client messages that may wait for Redis on this node; at least message.max"`
@@ -189,7 +190,7 @@ func Default() Config {
 		Ping:      Ping{Interval: 25 * time.Second, Timeout: 8 * time.Second},
 		Close:     Close{Timeout: 5 * time.Second},
 		PubSub:    PubSub{Lanes: 1, ProbeInterval: time.Second, ProbeTimeout: 750 * time.Millisecond},
-		Inbox:     Inbox{Stream: "inbox", MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
+		Inbox:     Inbox{Stream: "inbox", Streams: 1, MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
 		RPC:       RPC{Timeout: 10 * time.Second, Pending: 64},
 		Recovery:  Recovery{Max: 300},
 		Shutdown:  Shutdown{Timeout: 30 * time.Second},

@@ -94,7 +94,7 @@ func TestFaultsInLists(t *testing.T) {
 		{"secret algorithm of public keys", "auth.jwks: [{url: https://h/k, issuer: i, algs: [RS256, HS256]}]",
 			[]string{`sluice.yaml:1: auth.jwks[0].algs: "HS256" is not one of RS256, …`}},
 		{"not a section", "namespaces:\n  - chat\n  - name: chat\n  - name: chat",
-			[]string{"sluice.yaml:2: namespaces[0]: is a section; its settings are name, subscribe, publish, policy, deflate, durable, last_value, history_size, history_ttl, presence, see_presence, join_leave, relay, as in - {name: inbox, …",
+			[]string{"sluice.yaml:2: namespaces[0]: is a section; its settings are name, subscribe, publish, policy, inbox, deflate, durable, last_value, history_size, history_ttl, presence, see_presence, join_leave, relay, as in - {name: inbox, …",
 				`sluice.yaml:4: namespaces[2].name: "chat" is already the name of sluice.yaml:3: namespaces[1]; keep one`}},
 		{"not a list", "namespaces: {name: chat}", []string{"sluice.yaml:1: namespaces: takes a list: begin each item with - on a line of its own, as in - {name: inbox, …"}},
 		{"set twice in an item", "namespaces:\n  - name: a\n    name: b", []string{"sluice.yaml:3: namespaces[0].name: is already set in line 2; keep one"}},

@@ -14,6 +14,7 @@ type Namespace struct {
 	Subscribe Access      `yaml:"subscribe" oneof:"|anyone|authenticated|user|claim|nobody" help:"Who may subscribe: anyone; authenticated, who has a token; user, whose id is the channel's last part, as 42 is of inbox:42; claim, whose token allows it by name; nobody; left out it is anyone with anonymous or dev, else authenticated"`
 	Publish   Access      `yaml:"publish" oneof:"|anyone|authenticated|user|claim|nobody" help:"Who may send to the inbox through these channels, in the words of subscribe"`
 	Policy    QueuePolicy `yaml:"policy" oneof:"|disconnect|drop|latest" help:"What becomes of a message when a client's queue is full; left out it is queue.policy"`
+	Inbox     string      `yaml:"inbox" help:"Name of the Redis Stream that gets what clients send through these channels; left out it is inbox.stream, where connections are reported in any case"`
 	Deflate   *bool       `yaml:"deflate" help:"Whether messages are compressed for clients that offer it; left out it is deflate.enabled"`
 
 	Durable     *bool         `yaml:"durable" help:"Whether clients may resume the channels from a position, because services publish on them with sluice_publish; it has Redis keep some bytes for each channel that a client resumes; left out it is true with dev, else false"`
@@ -41,7 +42,7 @@ const (
 )
 
 // Namespace returns what holds for a channel (its name without the prefix): the namespace before its first colon, or
-// the one with the empty name. Nothing is left out in it: its Access fields and Policy are set, its Deflate and Durable
+// the one with the empty name. Nothing is left out in it: its Access fields, Policy and Inbox are set, its Deflate and Durable
 // are not nil and may point into c, read only. It allocates nothing, and takes a time that grows with the number of namespaces.
 func (c *Config) Namespace(channel string) Namespace {
 	name, _, ok := strings.Cut(channel, ":")
@@ -72,6 +73,9 @@ func (c *Config) Namespace(channel string) Namespace {
 	}
 	if rules.Policy == "" {
 		rules.Policy = c.Queue.Policy
+	}
+	if rules.Inbox == "" {
+		rules.Inbox = c.Inbox.Stream
 	}
 	if rules.Deflate == nil {
 		rules.Deflate = &c.Deflate.Enabled

@@ -47,6 +47,7 @@ func (c *Config) validate(unreadable map[string]bool) error {
 	v.proxy()
 	v.auth()
 	v.namespaces()
+	v.inboxStreams()
 	v.crossChecks()
 	return errors.Join(v.faults...)
 }

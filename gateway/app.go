@@ -33,7 +33,7 @@ type App struct {
 	tokens   *auth.Verifier   // nil: there is nothing to judge tokens with
 	embedded *pubsub.Embedded // nil where a Redis is configured
 	broker   *pubsub.Redis
-	inbox    *pubsub.Inbox
+	inbox    *pubsub.Inboxes
 	presence *pubsub.Presence
 	lease    *pubsub.Lease
 	hub      *hub.Hub
@@ -89,7 +89,9 @@ func (a *App) build(ctx context.Context, id, life string) error {
 		return err
 	}
 	a.presence = pubsub.NewPresence(a.broker, presenceOptions(a.config, life, a.log))
-	a.inbox = pubsub.NewInbox(a.broker, inboxOptions(a.config, a.log))
+	inbox := inboxOptions(a.config, life, a.log)
+	inbox.Place, inbox.Forgotten, inbox.Recorded = a.broker.Shard, a.restate, a.checkRecorded
+	a.inbox = pubsub.NewInboxes(a.broker, inbox)
 	a.lossy = map[string]*hub.Gaps{}
 	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, a.lossy),
 		Encoders: session.Encoders, Comings: session.Comings, OnGap: noteGap(a.gaps, a.log)})
@@ -121,9 +123,10 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	if a.public, err = a.engine.Listen(ctx, a.config.Listen); err != nil {
 		return fmt.Errorf("the public port: %w; choose another with --listen", err)
 	}
-	a.lease = pubsub.NewLease(a.broker, a.keepingPresence(leaseOptions(a.config, pubsub.Peer{
+	a.lease = pubsub.NewLease(a.broker, a.withDuties(a.keepingPresence(leaseOptions(a.config, pubsub.Peer{
 		ID: id, Life: life, Reply: a.node.Reply, Address: a.Public().String(), Started: a.started.UnixMilli(),
-	}, a.log)))
+		Inbox: inbox.Stream, InboxParts: inbox.Parts,
+	}, a.log))))
 	if a.config.Admin == "" {
 		return nil
 	}
@@ -197,6 +200,7 @@ func (a *App) Run(ctx context.Context) error {
 	running.Go(func() { a.part(fail, "the hub", a.hub.Run(parts)) })
 	running.Go(func() { a.part(fail, "the errands", a.node.Errands.Run(parts)) })
 	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
+	running.Go(func() { a.part(fail, "watching the inbox", a.inbox.Watch(parts)) })
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
 	if a.tokens != nil {
 		running.Go(func() { a.part(fail, "the key sets", a.tokens.Run(parts)) })
@@ -218,6 +222,7 @@ func (a *App) Run(ctx context.Context) error {
 		a.log.Warn("entries of the inbox were lost, or may be, since this node started", zap.Int64("unknown", s.Unknown),
 			zap.Int64("lost", s.Abandoned+s.Unavailable+s.Refused))
 	}
+	a.settle()
 	stopLease()
 	leasing.Wait()
 	fail(nil)

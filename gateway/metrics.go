@@ -85,7 +85,7 @@ type snapshot struct {
 // metricsHandler serves /metrics.
 func (a *App) metricsHandler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newMetrics(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(newMetrics(a), newInboxLags(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: a.complaints()})
 }
 
@@ -188,6 +188,12 @@ func newMetrics(a *App) *metrics {
 	gauge("inbox_queue_entries", "Inbox entries that wait for Redis.", func(s *snapshot) float64 { return float64(s.inbox.QueueEntries) })
 	gauge("inbox_queue_bytes", "Bytes of those.", func(s *snapshot) float64 { return float64(s.inbox.QueueBytes) })
 	gauge("inbox_wait_seconds", "How long the oldest of them has waited.", func(s *snapshot) float64 { return s.inbox.OldestWait.Seconds() })
+
+	gauge("inbox_owed", "Connect and disconnect entries that Redis did not take yet: they are sent again.", func(s *snapshot) float64 { return float64(s.inbox.Owed) })
+	counter("inbox_repeated_total", "Times that such an entry had to be sent again.", func(s *snapshot) float64 { return float64(s.inbox.Repeated) })
+	counter("inbox_completed_total", "Disconnect entries that this node wrote for nodes that had died.", func(s *snapshot) float64 { return float64(s.inbox.Buried) })
+	counter("inbox_record_losses_total", "Times that open connections had to be reported again, because Redis had lost data or would take none for too long.",
+		func(s *snapshot) float64 { return float64(s.inbox.Forgotten) })
 
 	counter("rpc_calls_total", "Calls that clients made.", func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Made.Load()) })
 	counter("rpc_answers_total", "Calls that services answered in time.", func(s *snapshot) float64 { return float64(s.app.node.Counters.Calls.Answered.Load()) })

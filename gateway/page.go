@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"io"
 	"log"
 	"net"
@@ -96,14 +95,9 @@ func (a *App) gapsNow() admin.Gaps {
 	return gaps
 }
 
-// latest reads the end of the inbox (XREVRANGE), newest first.
+// latest reads the end of the inbox, newest first.
 func (a *App) latest(ctx context.Context, count int) ([]admin.InboxEntry, error) {
-	stream := a.config.Prefix + a.config.Inbox.Stream
-	client := a.broker.Client(stream)
-	if client == nil {
-		return nil, errors.New("it is not known yet which Redis has the inbox")
-	}
-	messages, err := client.XRevRangeN(ctx, stream, "+", "-", int64(count)).Result()
+	messages, err := a.inbox.Latest(ctx, count)
 	if err != nil {
 		return nil, err
 	}

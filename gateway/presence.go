@@ -1,7 +1,6 @@
 package main
 
 import (
-	"context"
 	"time"
 
 	"go.uber.org/zap"
@@ -40,10 +39,6 @@ func (a *App) resyncing(o pubsub.Options) pubsub.Options {
 
 // keepingPresence completes what a lease tells with what presence has to do about it.
 func (a *App) keepingPresence(o pubsub.LeaseOptions) pubsub.LeaseOptions {
-	o.Bury = a.bury
-	o.BuryFailed = func(dead pubsub.Peer, err error) {
-		a.log.Warn("what a dead node has left behind is not cleared up: it is tried again", zap.String("peer", dead.ID), zap.String("life", dead.Life), zap.Error(err))
-	}
 	lapsed, forgotten := o.Lapsed, o.Forgotten
 	o.Lapsed = func(was, now pubsub.Peer) {
 		lapsed(was, now)
@@ -55,6 +50,3 @@ func (a *App) keepingPresence(o pubsub.LeaseOptions) pubsub.LeaseOptions {
 	}
 	return o
 }
-
-// bury clears up what a dead node has left behind.
-func (a *App) bury(ctx context.Context, dead pubsub.Peer) error { return a.presence.Bury(ctx, dead) }

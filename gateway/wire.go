@@ -114,8 +114,22 @@ func noteGap(book *gaps.Log, log *zap.Logger) func(pubsub.Gap) {
 	}
 }
 
-func inboxOptions(c *config.Config, log *zap.Logger) pubsub.InboxOptions {
-	return pubsub.InboxOptions{
+// inboxOptions are for writers of all streams; life is this node's, by its lease.
+func inboxOptions(c *config.Config, life string, log *zap.Logger) pubsub.InboxesOptions {
+	o := pubsub.InboxesOptions{Parts: c.Inbox.Streams, Trimmed: func(s pubsub.StreamLag, g pubsub.GroupLag) {
+		fields := []zap.Field{zap.String("stream", s.Stream), zap.String("group", g.Name), zap.Int64("unread", g.Lag),
+			zap.Int64("length", s.Length), zap.Int64("inbox.maxlen", s.MaxLen)}
+		if n := s.Trimmed(g); n > 0 {
+			log.Error("inbox entries were trimmed before a consumer group had read them: add workers, or raise inbox.maxlen", append(fields, zap.Int64("lost", n))...)
+			return
+		}
+		log.Warn("a consumer group is so far behind that inbox entries will be trimmed before it reads them: add workers, or raise inbox.maxlen", fields...)
+	}}
+	for _, name := range c.InboxStreams() {
+		o.Streams = append(o.Streams, c.Prefix+name)
+	}
+	o.InboxOptions = pubsub.InboxOptions{
+		Life:         life,
 		Stream:       c.Prefix + c.Inbox.Stream,
 		MaxLen:       int64(c.Inbox.MaxLen),
 		QueueEntries: c.Inbox.Queue,
@@ -127,6 +141,7 @@ func inboxOptions(c *config.Config, log *zap.Logger) pubsub.InboxOptions {
 			log.Info("Redis takes inbox entries again", zap.Duration("after", after))
 		},
 	}
+	return o
 }
 
 func leaseOptions(c *config.Config, self pubsub.Peer, log *zap.Logger) pubsub.LeaseOptions {
@@ -203,6 +218,7 @@ func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
 	}
 	p := session.Policy{
 		Namespace:   c.Namespace,
+		Inbox:       func(channel string) string { return c.Prefix + c.Namespace(channel).Inbox },
 		Trust:       trust,
 		Header:      header,
 		PerAddress:  c.Connections.PerAddress,

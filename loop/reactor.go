@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"net"
 	"runtime/debug"
@@ -90,6 +91,13 @@ func (r *Reactor) Conn(id ConnID) *Conn {
 		return nil
 	}
 	return r.conns.get(id)
+}
+
+// Conns are the reactor's connections, those included whose handshake is not over.
+// They may end while they are gone through.
+func (r *Reactor) Conns() iter.Seq[*Conn] {
+	r.owner.check()
+	return r.conns.all
 }
 
 // OnOpen is gnet's: a socket has been enrolled. It returns no bytes to send,

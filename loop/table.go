@@ -65,6 +65,15 @@ func (t *table) remove(id ConnID) {
 	t.free = append(t.free, int32(id.slot()))
 }
 
+// all yields every connection. They may be removed meanwhile.
+func (t *table) all(yield func(*Conn) bool) {
+	for i := range t.slots {
+		if c := t.slots[i].conn; c != nil && !yield(c) {
+			return
+		}
+	}
+}
+
 // each calls f for every connection. f may remove connections.
 func (t *table) each(f func(*Conn)) {
 	for _, e := range t.slots {

@@ -43,7 +43,7 @@
 // Start reading at broker.go (the contract), redis.go and layout.go (who carries
 // what), lane.go (reconnecting), session.go, writer.go and answers.go (one connection), wishes.go
 // (what is wanted, what Redis knows), proof.go, doubt.go, gaps.go, resp.go (the
-// wire), inbox.go, lease.go.
+// wire), inbox.go and inbox.lua, inboxes.go, lease.go.
 //
 // # Guarantees
 //
@@ -74,6 +74,17 @@
 //     outcome was unknown may stand anywhere, or nowhere.
 //   - Nothing waits long: a batch is answered or given up within
 //     InboxOptions.Timeout, and while Redis is down Add refuses.
+//   - connect and disconnect of a connection take turns in the stream, beginning with
+//     connect, and there are as many of one as of the other when it has ended: whatever
+//     Redis and nodes go through, and whoever has to write them (inbox.lua). Where Redis
+//     does not take them they wait, bounded in number, and where their node dies another
+//     one writes, once its lease has run out, that its connections have ended. Meanwhile
+//     messages may stand before the connect entry of their connection, or after the
+//     disconnect entry.
+//   - What cannot hold: where Redis loses what it has acknowledged, this node states
+//     anew what is open, under other ids, which a worker may have seen before; what came
+//     and went before that was noticed has no entries; and where a node dies with it,
+//     nobody knows of its connections.
 //
 // # A connection's health
 //
@@ -101,7 +112,9 @@
 // itself is reached) and the key ~sluice:inbox; in a Cluster +ssubscribe
 // +sunsubscribe +spublish +cluster|nodes; behind Sentinel +role; +select where the URL names a
 // database, and +client for names in CLIENT LIST. For a [Lease] it needs +set +get
-// +mget +hset +hgetall +hdel +del and the keys ~sluice:{nodes}*. A forbidden
+// +mget +hset +hgetall +hdel +del and the keys ~sluice:{nodes}*. [Inboxes] that record
+// connections need +eval +evalsha +hget +hset +hsetnx +hdel +hscan +expire, the keys
+// ~{sluice:inbox*, and, to see how far services are, +xlen +xpending +xinfo|groups. A forbidden
 // channel is found by halving the SUBSCRIBE that it spoiled, told to
 // Events.Refused, and tried again every Options.RefusedRetry.
 //
@@ -131,7 +144,7 @@
 //	reply    always  channel of this node, with prefix
 //	node     always  node id
 //	time     always  when the node took it, Unix milliseconds, decimal
-//	channel  if any  channel name, without prefix
+//	channel  if any  channel name, without prefix; several: with spaces between
 //	call     rpc     what the answer names: PUBLISH <reply> '<conn>:<call> …'
 //	method   rpc     what the client calls
 //	data     if any  the client's bytes, verbatim; may be empty
@@ -139,7 +152,7 @@
 // # What it never does
 //
 // It never blocks a caller of Subscribe, Unsubscribe or Add, never subscribes
-// to patterns, never retries a command that may have been executed, never
-// dials in Open, and starts no goroutine that Run or Close does not end. The
+// to patterns, never repeats a command that may have been executed and would then be
+// executed twice, never dials in Open, and starts no goroutine that Run or Close does not end. The
 // embedded broker listens on loopback only.
 package pubsub

@@ -3,6 +3,7 @@ package pubsub
 import (
 	"errors"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -20,6 +21,7 @@ type Entry struct {
 	Method  string // rpc
 	Reply   string // the channel, with prefix, on which this node listens for answers
 	Node    string // this node's id
+	Stream  string // of Inboxes: the key of the stream it goes to; "": the usual one
 	Data    []byte // Add owns it from then on; nil: no field, empty: an empty field
 	Time    time.Time
 
@@ -52,6 +54,18 @@ type InboxOptions struct {
 	DrainTimeout time.Duration // for what is queued when Run's context ends. Default 2 s
 	ProbeEvery   time.Duration // between PINGs while Redis is down. Default 250 ms
 
+	// Life is this node's, by its lease. With it, entries of type connect and
+	// disconnect are recorded (inbox.lua): each is written once and never given up,
+	// however often it has to be sent, and where this node dies another one completes
+	// them. Empty: they are entries like any others.
+	Life string
+	// Forgotten says that the record of open connections has lost some, because
+	// Redis has lost data or there was no room to remember what it would not take.
+	// Those that are open should be added again, with connect; and those that Gone
+	// finds, with disconnect. It may be nil, is called from any goroutine and must
+	// not block.
+	Forgotten func()
+
 	// Down and Up say that Redis stopped and started to take entries. Any may
 	// be nil. They are called from the writer's goroutine and must not block.
 	Down func(err error)
@@ -79,10 +93,15 @@ type InboxStats struct {
 	Unknown     int64 // no answer: sent, perhaps taken
 	Unavailable int64 // never sent, because Redis could not be reached
 	Abandoned   int64 // never sent, because Run ended
+	Needless    int64 // recorded entries that Redis had already, or that another node had completed
+	Repeated    int64 // times that a recorded entry had to be put back to be sent again
+	Forgotten   int64 // times that InboxOptions.Forgotten was called
+	Buried      int64 // disconnect entries written for nodes that had died
 	Rejected    int64 // not taken by Add: full, closed or down
 
 	QueueEntries int
 	QueueBytes   int64
+	Owed         int           // recorded entries that Redis did not take yet; not among those of the queue
 	OldestWait   time.Duration // of the oldest entry that is queued or under way; 0: none
 
 	Down        bool // Redis is known to be down: Add refuses
@@ -105,15 +124,21 @@ type Keys interface {
 //
 // An entry is sent once. While Redis is known to be down, because a batch
 // failed and no PING has been answered since, entries fail at once instead of
-// waiting for a Redis that would get them stale.
+// waiting for a Redis that would get them stale. Recorded entries are different:
+// they are owed until Redis has them.
 type Inbox struct {
-	opts InboxOptions
-	keys Keys
-	wake chan struct{} // holds a token when the queue may have become non-empty
+	opts  InboxOptions
+	keys  Keys
+	quota *quota
+	wake  chan struct{} // holds a token when the queue may have become non-empty
 
 	mu        sync.Mutex
 	queue     []waiting  // guarded by mu
 	bytes     int64      // guarded by mu; of the queue
+	owed      []waiting  // guarded by mu; recorded entries to be sent again, before the queue
+	owedBytes int64      // guarded by mu
+	owedNext  time.Time  // guarded by mu; when the next attempt is due
+	record    record     // guarded by mu
 	flight    time.Time  // guarded by mu; when the oldest entry of the batch under way was added
 	running   bool       // guarded by mu
 	closed    bool       // guarded by mu
@@ -129,23 +154,37 @@ type waiting struct {
 
 // NewInbox returns an Inbox that writes to the server which has the stream.
 func NewInbox(keys Keys, o InboxOptions) *Inbox {
-	return &Inbox{opts: o.withDefaults(), keys: keys, wake: make(chan struct{}, 1)}
+	o = o.withDefaults()
+	return newInbox(keys, o, &quota{maxEntries: int64(o.QueueEntries), maxBytes: o.QueueBytes})
+}
+
+func newInbox(keys Keys, o InboxOptions, r *quota) *Inbox {
+	return &Inbox{opts: o, keys: keys, quota: r, wake: make(chan struct{}, 1), record: record{life: o.Life}}
 }
 
 // Add queues e. The error, if any, is ErrInboxFull, ErrInboxUnavailable or
 // ErrInboxClosed; then e is not taken and Done is not called. Before Run
-// started, entries only queue.
+// started, entries only queue. A recorded entry is refused for ErrInboxClosed alone.
 func (b *Inbox) Add(e Entry) error {
-	size := e.size()
 	b.mu.Lock()
+	tracked := b.tracks(&e)
+	size := e.size()
 	err := b.admit(size)
-	if err != nil {
+	switch {
+	case err == nil:
+		b.queue = append(b.queue, waiting{e, time.Now()})
+		b.bytes += size
+	case tracked && !b.closed:
+		lost := b.owe(waiting{e, time.Now()})
+		b.stats.Added++
+		b.mu.Unlock()
+		b.forgot(lost)
+		return nil
+	default:
 		b.stats.Rejected++
 		b.mu.Unlock()
 		return err
 	}
-	b.queue = append(b.queue, waiting{e, time.Now()})
-	b.bytes += size
 	b.stats.Added++
 	b.mu.Unlock()
 	select {
@@ -155,17 +194,40 @@ func (b *Inbox) Add(e Entry) error {
 	return nil
 }
 
-// admit says why an entry of size bytes is not taken. b.mu is held.
+// admit finds room for an entry of size bytes, or says why it is not taken. b.mu
+// is held.
 func (b *Inbox) admit(size int64) error {
 	switch {
 	case b.closed:
 		return ErrInboxClosed
 	case b.down:
 		return ErrInboxUnavailable
-	case len(b.queue) >= b.opts.QueueEntries, len(b.queue) > 0 && b.bytes+size > b.opts.QueueBytes:
+	case !b.quota.take(size):
 		return ErrInboxFull
 	}
 	return nil
+}
+
+// quota is what may wait in inboxes that share it. Any goroutine may use it.
+type quota struct {
+	maxEntries, maxBytes int64
+	entries, bytes       atomic.Int64
+}
+
+// take reports whether there is room for one more entry, of size bytes; in an empty
+// one, of any size.
+func (r *quota) take(size int64) bool {
+	n, bytes := r.entries.Add(1), r.bytes.Add(size)
+	if n > r.maxEntries || n > 1 && bytes > r.maxBytes {
+		r.give(1, size)
+		return false
+	}
+	return true
+}
+
+func (r *quota) give(entries int, size int64) {
+	r.entries.Add(-int64(entries))
+	r.bytes.Add(-size)
 }
 
 // entryOverhead is what an entry costs in the queue besides its bytes.
@@ -181,10 +243,13 @@ func (b *Inbox) Stats() InboxStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats
-	s.QueueEntries, s.QueueBytes, s.Down = len(b.queue), b.bytes, b.down
+	s.QueueEntries, s.QueueBytes, s.Owed, s.Down = len(b.queue), b.bytes, len(b.owed), b.down
 	oldest := b.flight
 	if oldest.IsZero() && len(b.queue) > 0 {
 		oldest = b.queue[0].added
+	}
+	if len(b.owed) > 0 && (oldest.IsZero() || b.owed[0].added.Before(oldest)) {
+		oldest = b.owed[0].added
 	}
 	if !oldest.IsZero() {
 		s.OldestWait = time.Since(oldest)

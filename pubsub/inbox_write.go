@@ -43,7 +43,9 @@ func (w *inboxWriter) untilEnd(ctx context.Context) {
 			return
 		case <-w.wake:
 		case <-probe.C:
-			w.probe(ctx)
+			if w.isDown() {
+				w.probe(ctx)
+			}
 		}
 		// A batch that has begun is finished even if ctx ends: its timeout
 		// bounds it, and its entries' fate stays known.
@@ -51,6 +53,8 @@ func (w *inboxWriter) untilEnd(ctx context.Context) {
 		}
 		if w.isDown() {
 			probe.Reset(w.opts.ProbeEvery)
+		} else if pause, owed := w.nextOwed(); owed {
+			probe.Reset(pause)
 		}
 	}
 }
@@ -65,14 +69,15 @@ func (w *inboxWriter) isDown() bool {
 func (w *inboxWriter) drain() {
 	w.mu.Lock()
 	w.closed = true
+	w.owedNext = time.Time{}
 	w.mu.Unlock()
 	ctx, cancel := context.WithTimeout(context.Background(), w.opts.DrainTimeout)
 	defer cancel()
 	for ctx.Err() == nil && w.batch(ctx) {
 	}
 	w.mu.Lock()
-	rest := w.queue
-	w.queue, w.bytes = nil, 0
+	rest := slices.Concat(w.owed, w.empty())
+	w.owed, w.owedBytes = nil, 0
 	w.stats.Abandoned += int64(len(rest))
 	w.mu.Unlock()
 	for i := range rest {
@@ -86,30 +91,58 @@ func (e *Entry) done(err error) {
 	}
 }
 
-// take removes the next batch from the queue.
+// empty takes all that is queued. w.mu is held.
+func (w *inboxWriter) empty() []waiting {
+	rest := w.queue
+	w.quota.give(len(rest), w.bytes)
+	w.queue, w.bytes = nil, 0
+	return rest
+}
+
+// take removes the next batch from what is owed and from the queue.
 func (w *inboxWriter) take() []waiting {
 	w.mu.Lock()
-	defer w.mu.Unlock()
+	batch := w.takeOwed(time.Now())
+	lost := false
+	if len(w.owed) > 0 {
+		lost = w.divert()
+	}
+	batch = w.takeQueued(batch)
+	w.flight = time.Time{}
+	if len(batch) > 0 {
+		w.flight = batch[0].added
+	}
+	w.mu.Unlock()
+	w.forgot(lost)
+	return batch
+}
+
+// takeQueued removes from the queue what a batch has room for. w.mu is held.
+func (w *inboxWriter) takeQueued(batch []waiting) []waiting {
+	room, bytes := w.opts.Batch-len(batch), w.opts.BatchBytes
+	for i := range batch {
+		bytes -= batch[i].entry.size()
+	}
 	n, size := 0, int64(0)
-	for n < len(w.queue) && n < w.opts.Batch {
+	for n < len(w.queue) && n < room {
 		next := w.queue[n].entry.size()
-		if n > 0 && size+next > w.opts.BatchBytes {
+		if n+len(batch) > 0 && size+next > bytes {
 			break
 		}
 		size += next
 		n++
 	}
-	batch := w.queue[:n:n]
+	taken := w.queue[:n:n]
 	w.queue = w.queue[n:]
 	w.bytes -= size
+	w.quota.give(n, size)
 	if len(w.queue) == 0 {
 		w.queue = nil // the batch owns the array now
 	}
-	w.flight = time.Time{}
-	if n > 0 {
-		w.flight = batch[0].added
+	if len(batch) == 0 {
+		return taken
 	}
-	return batch
+	return append(batch, taken...)
 }
 
 // batch writes one batch and settles its entries. It says whether there was
@@ -125,23 +158,32 @@ func (w *inboxWriter) batch(ctx context.Context) bool {
 	ctx, cancel := context.WithTimeout(ctx, w.opts.Timeout)
 	defer cancel()
 	var broken error // the connection's error, if any
+	var left unsettled
 	for rest := batch; len(rest) > 0; {
-		errs := w.send(ctx, rest)
+		answers := w.send(ctx, rest)
 		again := rest[:0] // what the stream's old server did not execute goes to the new one
-		elsewhere := slices.ContainsFunc(errs, notExecuted) && w.keys.Misplaced()
+		elsewhere := slices.ContainsFunc(answers, func(a outcome) bool { return notExecuted(a.err) }) && w.keys.Misplaced()
 		if elsewhere {
 			pause(ctx, misplacedPause)
 		}
 		for i := range rest {
-			if elsewhere && notExecuted(errs[i]) && ctx.Err() == nil {
+			tracked := w.tracks(&rest[i].entry)
+			if elsewhere && notExecuted(answers[i].err) && ctx.Err() == nil {
+				if tracked {
+					left.note(&rest[i].entry)
+				}
 				again = append(again, rest[i])
 				continue
 			}
-			err := verdict(errs[i])
+			err := verdict(answers[i].err)
 			if err != nil && !errors.Is(err, ErrInboxRefused) {
 				broken = err
 			}
-			w.settle(&rest[i].entry, err)
+			if tracked {
+				w.settleRecorded(rest[i], answers[i], &left)
+			} else {
+				w.settle(&rest[i].entry, err)
+			}
 		}
 		clear(rest[len(again):])
 		rest = again
@@ -149,6 +191,7 @@ func (w *inboxWriter) batch(ctx context.Context) bool {
 	w.mu.Lock()
 	w.flight = time.Time{}
 	w.mu.Unlock()
+	w.putBack(left)
 	if broken != nil {
 		w.goDown(broken)
 	}
@@ -160,40 +203,67 @@ const misplacedPause = 20 * time.Millisecond
 
 var errNoServer = errors.New("it is not known which Redis has the stream")
 
-// send writes entries in one pipeline and returns what became of each.
-func (w *inboxWriter) send(ctx context.Context, batch []waiting) []error {
-	errs := make([]error, len(batch))
-	client := w.keys.Client(w.opts.Stream)
-	if client == nil {
-		for i := range errs {
-			errs[i] = fmt.Errorf("%w: %w", ErrInboxUnavailable, errNoServer)
-		}
-		return errs
-	}
-	pipe := client.Pipeline()
-	for i := range batch {
-		// The array keeps the command; the result is looked up below.
-		_ = pipe.Process(ctx, redis.NewStringCmd(ctx, w.xadd(&batch[i].entry)...))
-	}
-	cmds, execErr := pipe.Exec(ctx)
-	for i := range errs {
-		errs[i] = execErr
-		if i < len(cmds) {
-			errs[i] = cmds[i].Err()
-		}
-	}
-	return errs
+// outcome is what Redis said of one entry.
+type outcome struct {
+	err      error
+	recorded *redis.Cmd // of a recorded entry; nil: it was not sent
+	number   int64      // of that call
 }
 
-// xadd is the XADD command of e. The field names are a contract with workers:
-// doc.go.
+// send writes entries in one pipeline and returns what became of each.
+func (w *inboxWriter) send(ctx context.Context, batch []waiting) []outcome {
+	answers := make([]outcome, len(batch))
+	client := w.keys.Client(w.opts.Stream)
+	if client == nil {
+		for i := range answers {
+			answers[i].err = fmt.Errorf("%w: %w", ErrInboxUnavailable, errNoServer)
+		}
+		return answers
+	}
+	pipe := client.Pipeline()
+	removal := w.removal(ctx)
+	if removal != nil {
+		_ = pipe.Process(ctx, removal)
+	}
+	first := removal == nil
+	for i := range batch {
+		var cmd redis.Cmder
+		if e := &batch[i].entry; w.tracks(e) {
+			answers[i].recorded, answers[i].number = w.scripted(ctx, e, first)
+			cmd, first = answers[i].recorded, false
+		} else {
+			cmd = redis.NewStringCmd(ctx, w.xadd(e)...)
+		}
+		_ = pipe.Process(ctx, cmd) // the array keeps the command; the result is looked up below
+	}
+	cmds, execErr := pipe.Exec(ctx)
+	if removal != nil && len(cmds) > 0 {
+		cmds = cmds[1:]
+		w.removed(removal)
+	}
+	for i := range answers {
+		answers[i].err = execErr
+		if i < len(cmds) {
+			answers[i].err = cmds[i].Err()
+		}
+	}
+	return answers
+}
+
+// xadd is the XADD command of e.
 func (w *inboxWriter) xadd(e *Entry) []any {
 	args := make([]any, 0, 28)
 	args = append(args, "XADD", w.opts.Stream)
 	if w.opts.MaxLen > 0 {
 		args = append(args, "MAXLEN", "~", w.opts.MaxLen)
 	}
-	args = append(args, "*", "type", e.Type, "id", e.ID, "conn", e.Conn, "user", e.User)
+	return appendFields(append(args, "*"), e)
+}
+
+// appendFields appends the fields of e. Their names are a contract with workers:
+// doc.go.
+func appendFields(args []any, e *Entry) []any {
+	args = append(args, "type", e.Type, "id", e.ID, "conn", e.Conn, "user", e.User)
 	for _, f := range [...]struct{ name, value string }{{"channel", e.Channel}, {"call", e.Call}, {"method", e.Method}} {
 		if f.value != "" {
 			args = append(args, f.name, f.value)
@@ -233,11 +303,17 @@ func (w *inboxWriter) settle(e *Entry, err error) {
 	default:
 		w.stats.Unknown++
 	}
-	if err != nil {
-		w.stats.LastError, w.stats.LastErrorAt = err.Error(), time.Now()
-	}
 	w.mu.Unlock()
+	if err != nil {
+		w.noteError(err)
+	}
 	e.done(err)
+}
+
+func (b *Inbox) noteError(err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.stats.LastError, b.stats.LastErrorAt = err.Error(), time.Now()
 }
 
 // goDown closes the door and fails what is queued: it was not sent.
@@ -245,9 +321,10 @@ func (w *inboxWriter) goDown(cause error) {
 	w.mu.Lock()
 	w.down = true
 	w.downSince = time.Now()
-	rest := w.queue
-	w.queue, w.bytes = nil, 0
+	lost := w.divert()
+	rest := w.empty()
 	w.mu.Unlock()
+	w.forgot(lost)
 	if w.opts.Down != nil {
 		w.opts.Down(cause)
 	}
@@ -283,6 +360,7 @@ func (w *inboxWriter) probe(ctx context.Context) {
 	}
 	w.mu.Lock()
 	w.down = false
+	w.owedNext = time.Time{}
 	after := time.Since(w.downSince)
 	w.mu.Unlock()
 	if w.opts.Up != nil {

@@ -24,6 +24,10 @@ type Peer struct {
 	Started int64  `json:"started"` // Unix milliseconds
 	TTL     int64  `json:"ttl"`     // of its lease, milliseconds; Lease sets it
 
+	// Where it records its open connections: Inboxes.Bury.
+	Inbox      string `json:"inbox,omitempty"`       // key of the stream; empty: nowhere
+	InboxParts int    `json:"inbox_parts,omitempty"` // InboxesOptions.Parts
+
 	// Age, in what Peers returns: how long ago this node saw the lease renewed;
 	// exact to LeaseOptions.Every.
 	Age time.Duration `json:"-"`
@@ -153,6 +157,7 @@ type Lease struct {
 	stats   LeaseStats       // guarded by mu
 	renewed time.Time        // guarded by mu; a moment before the last renewal known to have happened
 	burying bool             // guarded by mu
+	deserts bool             // guarded by mu
 
 	// The rest is Run's.
 	number     int64     // of the last renewal: the lease's value, so that others see it change
@@ -204,8 +209,21 @@ func (l *Lease) Run(ctx context.Context) error {
 		pause(ctx, every-l.now().Sub(began))
 	}
 	l.burial.Wait()
-	l.leave(context.WithoutCancel(ctx))
+	l.mu.Lock()
+	deserts := l.deserts
+	l.mu.Unlock()
+	if !deserts {
+		l.leave(context.WithoutCancel(ctx))
+	}
 	return ctx.Err()
+}
+
+// Desert says that this node leaves something behind that others have to bury: when
+// Run ends it does not leave, but lets its lease run out.
+func (l *Lease) Desert() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.deserts = true
 }
 
 // leave ends this life as it should. Others take what cannot be written for a death.

@@ -256,6 +256,34 @@ func (r *Redis) Client(key string) *redis.Client {
 	return nil
 }
 
+// Shard gives the keys of one of several parts into which something is cut. They are
+// spread over the servers where those know nothing of each other; elsewhere where
+// each lies depends on its key alone.
+func (r *Redis) Shard(part int) Keys {
+	if r.target.kind == shards {
+		return shardKeys{r, part}
+	}
+	return r
+}
+
+// shardKeys are keys on one of several servers that know nothing of each other.
+type shardKeys struct {
+	r    *Redis
+	part int
+}
+
+func (k shardKeys) Client(string) *redis.Client {
+	k.r.routes.RLock()
+	defer k.r.routes.RUnlock()
+	servers := k.r.layout.servers
+	if len(servers) == 0 {
+		return nil
+	}
+	return servers[k.part%len(servers)].client
+}
+
+func (k shardKeys) Misplaced() bool { return k.r.Misplaced() }
+
 // Misplaced implements Keys: the layout is looked at again.
 func (r *Redis) Misplaced() bool {
 	r.troubled()

@@ -97,4 +97,5 @@ func (h *Handler) OnTick() {
 		}
 	}
 	h.expireCalls(time.Now())
+	h.restateSome()
 }

@@ -14,9 +14,13 @@ import (
 // guest is who is connected, whatever they speak. It is counted from admit until
 // goodbye.
 type guest struct {
-	who  *auth.Identity // nil: anonymous
-	sent uint32         // inbox entries with ids of our own so far
+	who      *auth.Identity // nil: anonymous
+	sent     uint32         // inbox entries with ids of our own so far
+	reported bool           // to the inbox, as connected
 }
+
+// self is the guest of a dialect, which has it in itself.
+func (g *guest) self() *guest { return g }
 
 // user is the authenticated user's name, "" for anonymous.
 func (g *guest) user() string {

@@ -16,6 +16,8 @@ type Handler struct {
 
 	batch     batch
 	recovered recovered
+
+	restating []loop.ConnID // connections to be reported to the inbox again
 }
 
 // NewHandler makes the handler of a reactor.
@@ -141,6 +143,10 @@ func (h *Handler) event(e any) {
 		h.uncalled(e)
 	case outcome:
 		h.outcome(e)
+	case Restate:
+		h.restate()
+	case Recorded:
+		h.checkRecorded(e.Conns)
 	}
 }
 

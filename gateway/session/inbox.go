@@ -47,9 +47,12 @@ func scopedID(g *guest, conn, id string) string {
 }
 
 // report completes an entry about c, of which g is the guest, and puts it into the
-// inbox. An ID in e is the client's and has passed checkEntryID. done, if any, is
-// called once with what became of it: from the inbox' goroutine, or, where it is
-// refused at once, before report returns.
+// inbox: into the stream of the namespace of its channel, or the usual one where it
+// has none; connect and disconnect belong to no channel. Where the channels of an entry
+// lie in several streams it goes to each of them, with those that do. An ID in e is the
+// client's and has passed checkEntryID. done, if any, is called once with what became
+// of it: from a goroutine of the inbox, or, where it is refused at once, before report
+// returns.
 func (h *Handler) report(c *loop.Conn, g *guest, e pubsub.Entry, done func(error)) {
 	e.Conn = hub.ConnName(h.node.Life, c.ID())
 	if e.ID == "" {
@@ -58,7 +61,20 @@ func (h *Handler) report(c *loop.Conn, g *guest, e pubsub.Entry, done func(error
 	} else {
 		e.ID = scopedID(g, e.Conn, e.ID)
 	}
-	e.User, e.Reply, e.Node, e.Time = g.user(), h.node.Reply, h.node.ID, time.Now()
+	e.User = g.user()
+	switch e.Type {
+	case "connect", "disconnect":
+		g.reported = e.Type == "connect"
+		h.add(e, done)
+	default:
+		h.route(e, done)
+	}
+}
+
+// add completes an entry with what all of this node have, and puts it into the inbox.
+// done is as in report.
+func (h *Handler) add(e pubsub.Entry, done func(error)) {
+	e.Reply, e.Node, e.Time = h.node.Reply, h.node.ID, time.Now()
 	e.Done = func(err error) {
 		if err != nil {
 			h.node.Counters.InboxFailed.Add(1)
@@ -68,11 +84,9 @@ func (h *Handler) report(c *loop.Conn, g *guest, e pubsub.Entry, done func(error
 			done(err)
 		}
 	}
-	err := h.node.Inbox.Add(e)
-	if err == nil {
-		return
+	if err := h.node.Inbox.Add(e); err != nil {
+		e.Done(err)
 	}
-	e.Done(err)
 }
 
 // tell is report for those who want to know on the reactor what became of the
@@ -103,7 +117,9 @@ func (h *Handler) outcome(o outcome) {
 }
 
 // connected reports a connection and the channels that it has, put together with
-// spaces, to the inbox.
+// spaces, to the inbox. It must be followed by disconnected when the connection ends;
+// a dialect that has a method channelNames() string is asked by it for the channels
+// when the connection has to be reported again.
 func (h *Handler) connected(c *loop.Conn, g *guest, channels string) {
 	for channel := range strings.FieldsSeq(channels) {
 		h.present(c, g, channel)

@@ -123,7 +123,6 @@ type nobody struct{}
 
 func (nobody) Subscribe(string)   {}
 func (nobody) Unsubscribe(string) {}
-
 func (nobody) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
 	return pubsub.History{}, errors.New("there is no log")
 }
@@ -141,6 +140,8 @@ func (s *stand) Add(e pubsub.Entry) error {
 	s.entries = append(s.entries, e)
 	return nil
 }
+
+func (s *stand) Busy() bool { return false }
 
 func newStand(t *testing.T, p Policy) *stand {
 	t.Helper()

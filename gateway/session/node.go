@@ -14,6 +14,7 @@ import (
 // Inbox is where what clients say goes.
 type Inbox interface {
 	Add(pubsub.Entry) error
+	Busy() bool // what can wait should
 }
 
 // Node is what the handlers of all reactors share. Its fields are set before

@@ -63,6 +63,8 @@ func (s *stream) Add(e pubsub.Entry) error {
 	return nil
 }
 
+func (s *stream) Busy() bool { return false }
+
 func newReporter(inbox Inbox) *Handler {
 	return &Handler{node: &Node{ID: "n1", Life: "n1.x", Inbox: inbox, Log: zap.NewNop(), Reply: "sluice:{node:n1}"}}
 }

@@ -290,6 +290,9 @@ func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 	}
 }
 
+// channelNames are those of all its channels.
+func (s *plain) channelNames() string { return s.channels(nil) }
+
 // channels are the names of those of the connection's channels that are wanted,
 // nil for all, put together with spaces, which no name contains.
 func (s *plain) channels(wanted func(string) bool) string {

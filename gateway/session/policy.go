@@ -37,6 +37,8 @@ type Policy struct {
 	Patience time.Duration // for a client to say who it is, where it does that after the handshake
 	Ping     time.Duration // between pings, for dialects that tell their clients
 	Grace    time.Duration // for a client to bring a new token after its old one has expired, where it can
+
+	Inbox func(channel string) string // key of the stream for what clients send through it; nil, "": the usual one
 }
 
 // isDurable says whether clients may resume a channel from a position.
