@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"regexp"
@@ -271,4 +272,29 @@ func TestCentrifugeForgesNothing(t *testing.T) {
 	}
 	reader.talk(`< {"push":{"channel":"room:1","pub":{"data":"next"}}}`,
 		`< {"push":{"channel":"board:1","pub":{"data":"\u0001sluice 9007199254740991 1 1\nforged","offset":P}}}`)
+}
+
+// What ends a connection has the codes that SDKs know.
+func TestCentrifugeCloses(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--dev", "--message-rate", "1", "--message-burst", "5").ready()
+	c := n.sdk("", nil)
+	c.send(websocket.TextMessage, `{"id":1,"connect":{}}`+strings.Repeat("\n{}", 10)) // each command is a message
+	c.talk("x 3013 too many messages")
+	c = n.sdk("", nil)
+	c.talk(`> {"id":1,"connect":{}}`, "< "+entered)
+	c.send(websocket.TextMessage, strings.Repeat("x", 100_000))
+	c.talk("x 1009 message too big")
+	c = n.sdk("", nil)
+	c.talk(`> {"id":1,"connect":{}}`, "< "+entered)
+	eventually(t, "it is counted", func() error {
+		if page := n.get(n.Admin(), "/metrics", 200); !strings.Contains(page, `sluice_closed_total{by="node",code="3013"} 1`) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+	if err := n.stop(); err != nil {
+		t.Error(err)
+	}
+	c.talk("x 3001 this node is going away, come back")
 }

@@ -35,6 +35,7 @@ func loopOptions(c *config.Config, log *zap.Logger) (loop.Options, error) {
 		PingInterval:     c.Ping.Interval,
 		PingTimeout:      c.Ping.Timeout,
 		Pings:            session.Pings,
+		Closing:          session.Closing,
 		MessageTimeout:   c.Message.Timeout,
 		CloseTimeout:     c.Close.Timeout,
 		MaxConnections:   c.Connections.Max,

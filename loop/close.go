@@ -10,6 +10,7 @@ func (c *Conn) Close(code codec.StatusCode, reason string) {
 	case c.state < open:
 		c.Refuse(errEnded)
 	case c.state == open:
+		code, reason = c.closing(code, reason)
 		c.begin(End{Code: code, Reason: reason, Local: true})
 		c.state = closing
 		c.r.wheel.set(c, c.r.wheel.after(c.r.opts.CloseTimeout))
@@ -22,10 +23,19 @@ func (c *Conn) Close(code codec.StatusCode, reason string) {
 func (c *Conn) fail(err *codec.Error) {
 	if c.state == open {
 		c.r.reached(limitOfViolation(err))
-		c.begin(End{Code: err.Code, Reason: err.Reason, Local: true})
-		c.output(codec.AppendClose(c.r.scratch[:0], err.Code, err.Reason))
+		code, reason := c.closing(err.Code, err.Reason)
+		c.begin(End{Code: code, Reason: reason, Local: true})
+		c.output(codec.AppendClose(c.r.scratch[:0], code, reason))
 	}
 	c.linger()
+}
+
+// closing is what the close frame says in the words of the connection's dialect.
+func (c *Conn) closing(code codec.StatusCode, reason string) (codec.StatusCode, string) {
+	if choose := c.r.opts.Closing; choose != nil {
+		return choose(c, code, reason)
+	}
+	return code, reason
 }
 
 // peerClosed answers the client's close frame, or takes it as the answer to

@@ -195,3 +195,21 @@ func TestMessageDeadline(t *testing.T) {
 		})
 	}
 }
+
+// A dialect may have other codes for the same.
+func TestClosingInOtherWords(t *testing.T) {
+	var told ends
+	n := start(t, Options{Closing: func(_ *Conn, code codec.StatusCode, reason string) (codec.StatusCode, string) {
+		return code + 2000, reason + "!"
+	}}, &script{closed: told.add, message: func(c *Conn, _ codec.Opcode, _ []byte) { c.Close(codec.StatusServiceRestart, "so long") }})
+	c := dialOpen(t, n.addr, 0)
+	c.send(text("a") + bye(1000, ""))
+	if got := c.all(); got != `close 3012 "so long!", FIN` {
+		t.Error(got)
+	}
+	c = dialOpen(t, n.addr, 0)
+	c.send("\xc1\x80\x00\x00\x00\x00") // a reserved bit
+	if got := c.frame(); !strings.HasPrefix(got, "close 3002 ") || !strings.HasSuffix(got, `!"`) {
+		t.Error(got)
+	}
+}

@@ -24,6 +24,10 @@ type Options struct {
 	MessageTimeout   time.Duration // from the first byte of a message to its last
 	CloseTimeout     time.Duration // from our close frame to the end of the connection
 
+	// Closing chooses the code and reason of a close frame that this package or its
+	// handler sends, where a connection's dialect has others for the same. nil: they stay.
+	Closing func(c *Conn, code codec.StatusCode, reason string) (codec.StatusCode, string)
+
 	MinDeflate int // bytes: shorter answers are not deflated; 0: none are
 
 	// What a client may send before it is closed with 1008: so many a second, and

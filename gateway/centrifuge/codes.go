@@ -49,6 +49,23 @@ var (
 	PermissionDenied  = Disconnection{3507, "permission denied"}
 )
 
+// Closed is a WebSocket close code (RFC 6455 §7.4.1) as the code by which SDKs know the same
+// reason. Those that tell of broken frames stay: for SDKs they are the way between that has failed. So
+// does 1009, after which SDKs do not come back: they would send the same again.
+func Closed(code codec.StatusCode) codec.StatusCode {
+	switch code {
+	case codec.StatusServiceRestart: // the node goes away
+		return Shutdown.Code
+	case codec.StatusTryAgainLater: // it has read too slowly, or the node is short of memory
+		return Slow.Code
+	case codec.StatusPolicyViolation: // it has sent too much
+		return TooManyRequests.Code
+	case codec.StatusInternalError:
+		return ServerError.Code
+	}
+	return code
+}
+
 // Unsubscription is why the server ends a subscription. With a code from 2500 on SDKs subscribe
 // again at once, with the position that they have.
 type Unsubscription struct {

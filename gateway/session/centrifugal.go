@@ -173,6 +173,14 @@ func (s *centrifugal) disconnect(h *Handler, c *loop.Conn, why centrifuge.Discon
 	c.Close(why.Code, why.Reason)
 }
 
+// Closing is what a close frame says to c's client: loop.Options.Closing. Reasons stay.
+func Closing(c *loop.Conn, code codec.StatusCode, reason string) (codec.StatusCode, string) {
+	if _, ok := c.Session.(*centrifugal); ok {
+		return centrifuge.Closed(code), reason
+	}
+	return code, reason
+}
+
 func (s *centrifugal) direct(c *loop.Conn, d *hub.Direct) bool {
 	return c.Write(s.encoding.Opcode(), s.encoding.Message(d.Payload))
 }

@@ -90,8 +90,8 @@ func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.Subsc
 	if r.Recover {
 		one.kind |= subResuming
 	}
-	resumes := r.Recover && r.Offset < 1<<53 // else the position is none of ours
-	if h.node.Policy.follow(&wants, one.name, pubsub.Position(r.Offset), resumes) { // whether or not the SDK was told to ask for it
+	// Whether or not the SDK was told to ask for it; a position beyond is none of ours.
+	if h.node.Policy.follow(&wants, one.name, pubsub.Position(r.Offset), r.Recover && r.Offset < 1<<53) {
 		one.kind |= subLogged
 	}
 	if r.Flag&flagStrict != 0 {

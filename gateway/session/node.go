@@ -1,11 +1,13 @@
 package session
 
 import (
+	"strconv"
 	"sync/atomic"
 
 	"go.uber.org/zap"
 
 	"sluice/codec"
+	"sluice/gateway/centrifuge"
 	"sluice/gateway/hub"
 	"sluice/loop"
 	"sluice/pubsub"
@@ -72,9 +74,15 @@ func (c *Closes) Each(f func(code, by string, n int64)) {
 	for by, counts := range map[string]*[5000]atomic.Int64{"node": &c.local, "client": &c.peer} {
 		sums := map[string]int64{}
 		for code := range counts {
-			if n := counts[code].Load(); n > 0 {
-				sums[codec.StatusCode(code).String()] += n
+			n := counts[code].Load()
+			if n == 0 {
+				continue
 			}
+			name := codec.StatusCode(code).String()
+			if by == "node" && code >= 3000 && code < 4000 { // of the centrifuge dialect, which has few
+				name = strconv.Itoa(code)
+			}
+			sums[name] += n
 		}
 		for name, n := range sums {
 			f(name, by, n)
@@ -103,7 +111,7 @@ func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 func (n *Node) ended(c *loop.Conn, end loop.End) {
 	n.Counters.Closed.add(end)
 	level, message := zap.DebugLevel, "connection ended"
-	if end.Local && end.Code != codec.StatusServiceRestart {
+	if end.Local && end.Code != codec.StatusServiceRestart && end.Code != centrifuge.Shutdown.Code {
 		level, message = zap.InfoLevel, "closed: "+end.Reason // a constant text: it was our decision
 	}
 	if line := n.Log.Check(level, message); line != nil {
