@@ -24,7 +24,7 @@ type Config struct {
 	Redis  string `yaml:"redis" help:"The broker: redis://[user:password@]host:port[/db], or rediss:// for TLS; several of them with commas between, over which channels are spread; redis+sentinel://host:port?master_name=name; redis+cluster://host:port; or embedded://host:port for an in-process one that is this node's alone and not persistent"`
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
 
-	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, pages of any loopback origin, and serves /echo"`
+	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, pages of any loopback origin, and serves /echo; durable channels are on, and it ends without drain.window, where nothing else is said"`
 	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token; a token that one shows must be valid all the same where keys are configured"`
 	Echo      bool `yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
 
@@ -47,6 +47,7 @@ type Config struct {
 	Inbox       Inbox       `yaml:"inbox" embed:"" prefix:"inbox-" group:"Inbox, from clients to services"`
 	RPC         RPC         `yaml:"rpc" embed:"" prefix:"rpc-" group:"Calls from clients to services"`
 	Recovery    Recovery    `yaml:"recovery" embed:"" prefix:"recovery-" group:"Resuming"`
+	Drain       Drain       `yaml:"drain" embed:"" prefix:"drain-" group:"Draining"`
 	Shutdown    Shutdown    `yaml:"shutdown" embed:"" prefix:"shutdown-" group:"Shutdown"`
 	Log         Log         `yaml:"log" embed:"" prefix:"log-" group:"Log"`
 
@@ -67,6 +68,8 @@ type Connections struct {
 	PerUser    int `yaml:"per_user" range:"0..10000000" help:"Connections that one user, the sub of a token, may hold on this node; 0 means no limit"`
 	AcceptRate int `yaml:"accept_rate" range:"0..1000000" help:"New connections a second that this node takes; further ones wait; 0 means no limit"`
 	Channels   int `yaml:"channels" range:"1..10000" help:"Channels one connection may be subscribed to"`
+
+	MaxAge time.Duration `yaml:"max_age" range:"0s..8784h" help:"How long a connection lasts, by a fifth more or less at random, before its client is told to come back (1012), so that new nodes fill up; 0 means for as long as the client wants"`
 }
 
 // Message bounds what one client sends, message by message and in a second.
@@ -156,9 +159,15 @@ type Recovery struct {
 	Max int `yaml:"max" range:"1..10000" help:"Messages that a client which comes back to a durable channel is sent of those that it has missed; where it has missed more it is told to load its state anew, and is sent none"`
 }
 
-// Shutdown is the drain after SIGTERM.
+// Drain is how clients are sent elsewhere after SIGTERM.
+type Drain struct {
+	Delay  time.Duration `yaml:"delay" range:"0s..1h" help:"Time from SIGTERM, when /readyz begins to say 503, until the node takes no more clients: as long as the load balancer needs to notice, where it does not try another node when one refuses"`
+	Window time.Duration `yaml:"window" range:"0s..24h" help:"Time over which the clients are told to come back, at an even pace, so that they do not come to the other nodes all at once; with dev it is 0s where nothing is said"`
+}
+
+// Shutdown is the end of a drain.
 type Shutdown struct {
-	Timeout time.Duration `yaml:"timeout" range:"0s..24h" help:"Time that clients have to take their last messages and their goodbye after SIGTERM, all at once, before they are cut; give the supervisor some seconds more before it kills"`
+	Timeout time.Duration `yaml:"timeout" range:"0s..24h" help:"Time that the last clients have to take their last messages and their goodbye, after drain.window, before they are cut; give the supervisor the sum of drain.delay, drain.window and this, and some seconds more, before it kills"`
 }
 
 // Log is the process log, on standard error.
@@ -193,7 +202,8 @@ func Default() Config {
 		Inbox:     Inbox{Stream: "inbox", Streams: 1, MaxLen: 1_000_000, Queue: 65536, QueueBytes: 64 * MiB},
 		RPC:       RPC{Timeout: 10 * time.Second, Pending: 64},
 		Recovery:  Recovery{Max: 300},
-		Shutdown:  Shutdown{Timeout: 30 * time.Second},
+		Drain:     Drain{Window: 30 * time.Second},
+		Shutdown:  Shutdown{Timeout: 10 * time.Second},
 		Log:       Log{Level: "info", Format: "json"},
 	}
 }

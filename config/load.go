@@ -38,6 +38,9 @@ func (l *loader) fault(format string, args ...any) {
 
 // result validates what has been laid together.
 func (l *loader) result() (*Config, error) {
+	if _, written := l.config.from["drain.window"]; l.config.Dev && !written {
+		l.config.Drain.Window = 0
+	}
 	l.faults = append(l.faults, l.config.validate(l.unreadable))
 	if err := errors.Join(l.faults...); err != nil {
 		return nil, err

@@ -230,7 +230,8 @@ func TestLastValue(t *testing.T) {
 // expects to miss nothing.
 type resumer struct {
 	t        *testing.T
-	nodes    []*testNode
+	node     func(*rand.Rand) *testNode // to connect to
+	restarts bool                       // nodes go away
 	channel  string
 	random   *rand.Rand
 	position int64
@@ -242,19 +243,19 @@ type resumer struct {
 // run reads until it has seen last.
 func (r *resumer) run(last int) error {
 	for {
-		n := r.nodes[r.random.IntN(len(r.nodes))]
+		n := r.node(r.random)
 		path := "/ws?channel=" + r.channel
 		if r.position != 0 {
 			path += fmt.Sprintf("&since=%d", r.position)
 			r.resumes++
 		}
 		c, _, err := n.tryDial(path, nil, "sluice.v1")
-		if err != nil {
-			return err
+		done := false
+		if err == nil {
+			done, err = r.read(c, last, 1+r.random.IntN(60))
+			_ = c.Close() // it is cut off
 		}
-		done, err := r.read(c, last, 1+r.random.IntN(60))
-		_ = c.Close() // it is cut off
-		if done || err != nil {
+		if done || err != nil && !r.restarts {
 			return err
 		}
 		time.Sleep(time.Duration(r.random.IntN(40)) * time.Millisecond)
@@ -314,7 +315,7 @@ func TestResumeUnderLoad(t *testing.T) {
 	failures := make(chan error, clients+1)
 	resumers := make([]*resumer, clients)
 	for i := range resumers {
-		r := &resumer{t: t, nodes: nodes, channel: fmt.Sprint("orders", i%channels), random: rand.New(rand.NewPCG(seed, uint64(i)))}
+		r := &resumer{t: t, node: anyOf(nodes), channel: fmt.Sprint("orders", i%channels), random: rand.New(rand.NewPCG(seed, uint64(i)))}
 		resumers[i] = r
 		running.Go(func() {
 			if err := r.run(last); err != nil {
@@ -340,6 +341,20 @@ func TestResumeUnderLoad(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	judgeResumers(t, resumers)
+	for _, n := range nodes {
+		t.Logf("readings %s, filled %s, repeated %s, recovered %s", n.metric("sluice_log_readings_total"), n.metric("sluice_log_filled_total"),
+			n.metric("sluice_repeated_total"), n.metric("sluice_recoveries_total"))
+	}
+}
+
+func anyOf(nodes []*testNode) func(*rand.Rand) *testNode {
+	return func(r *rand.Rand) *testNode { return nodes[r.IntN(len(nodes))] }
+}
+
+// judgeResumers checks that nobody missed anything, got it twice or in another order.
+func judgeResumers(t *testing.T, resumers []*resumer) {
+	t.Helper()
 	resumes, resets := 0, 0
 	for i, r := range resumers {
 		for j := 1; j < len(r.got); j++ {
@@ -354,10 +369,55 @@ func TestResumeUnderLoad(t *testing.T) {
 		t.Errorf("%d times a client was told that it may have missed something, although the log has everything", resets)
 	}
 	t.Logf("%d resumes", resumes)
-	for _, n := range nodes {
-		t.Logf("readings %s, filled %s, repeated %s, recovered %s", n.metric("sluice_log_readings_total"), n.metric("sluice_log_filled_total"),
-			n.metric("sluice_repeated_total"), n.metric("sluice_recoveries_total"))
+}
+
+// TestRollingRestart: nodes are replaced one after the other, under load. Each is not
+// ready first, then takes nobody in, then sends its clients away over its window; and
+// nobody misses a durable message.
+func TestRollingRestart(t *testing.T) {
+	t.Parallel()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	s := redistest.Start(t)
+	args := []string{"--dev", "--redis", s.URL, "--recovery-max", "10000", "--drain-window", "500ms"}
+	var mu sync.Mutex
+	serving := []*testNode{startNode(t, args...).ready().loaded(), startNode(t, args...).ready(), startNode(t, args...).ready()}
+	const channels, clients, last = 2, 12, 1500
+	var running sync.WaitGroup
+	failures := make(chan error, clients+1)
+	resumers := make([]*resumer, clients)
+	for i := range resumers {
+		r := &resumer{t: t, restarts: true, channel: fmt.Sprint("orders", i%channels), random: rand.New(rand.NewPCG(seed, uint64(i))),
+			node: func(r *rand.Rand) *testNode {
+				mu.Lock()
+				defer mu.Unlock()
+				return serving[r.IntN(len(serving))]
+			}}
+		resumers[i] = r
+		running.Go(func() { failures <- r.run(last) })
 	}
+	publisher := serving[0].redis
+	running.Go(func() { failures <- publishNumbers(t.Context(), publisher, channels, last) })
+	for i := range serving {
+		old, fresh := serving[i], startNode(t, args...).ready()
+		mu.Lock()
+		serving[i] = fresh
+		mu.Unlock()
+		if err := old.stop(); err != nil {
+			t.Errorf("a node ended with: %v", err)
+		}
+		if err := old.Ready(); err == nil {
+			t.Error("a node that has left says that it is ready")
+		}
+	}
+	running.Wait()
+	close(failures)
+	for err := range failures {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+	judgeResumers(t, resumers)
 }
 
 // publishNumbers publishes 1 to last on each channel.

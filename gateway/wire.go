@@ -233,6 +233,7 @@ func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
 		Origins:     c.Origins,
 		Protocols:   c.Protocols,
 		MaxChannels: c.Connections.Channels,
+		MaxAge:      c.Connections.MaxAge,
 		MaxRecovery: c.Recovery.Max,
 		MaxCalls:    c.RPC.Pending,
 		CallTimeout: c.RPC.Timeout,

@@ -32,6 +32,7 @@ type Reactor struct {
 	box     mailbox
 	ready   readyList
 	ending  atomic.Pointer[endAll] // what the engine wants of all connections
+	drains  atomic.Pointer[drainOrder]
 	count   counters
 
 	// Owned by the event loop from here on.
@@ -41,6 +42,7 @@ type Reactor struct {
 	conns   table
 	wheel   wheel
 	clock   clock
+	drain   *drain // nil: the connections may stay
 	random  *rand.Rand
 
 	turning  bool   // in a turn: flushes happen at its end
@@ -252,7 +254,11 @@ func (r *Reactor) turn() {
 		r.wheel.turn(tick, r.expire)
 		r.tick()
 		r.backlogs.trim()
+		if r.drain != nil {
+			r.goOnDraining(now)
+		}
 	}
+	r.beginDrain(now)
 	for _, id := range r.ready.take() {
 		if c := r.conns.get(id); c != nil {
 			c.writable()

@@ -292,3 +292,46 @@ func TestVitalRequests(t *testing.T) {
 		}
 	}
 }
+
+// A drain closes connections over its window, not all at once, and takes no new ones.
+func TestDrain(t *testing.T) {
+	const window = 2 * time.Second
+	var mu sync.Mutex
+	var closed []time.Time
+	n := start(t, Options{Reactors: 2}, &script{closed: func(*Conn, End) {
+		mu.Lock()
+		defer mu.Unlock()
+		closed = append(closed, time.Now())
+	}})
+	var clients []*raw
+	for range 20 {
+		clients = append(clients, dialOpen(t, n.addr, 0))
+	}
+	began := time.Now()
+	drained := make(chan struct{})
+	go func() {
+		n.Drain(t.Context(), window, 1012, "restart")
+		close(drained)
+	}()
+	var reading sync.WaitGroup
+	for _, c := range clients {
+		reading.Go(func() {
+			if got := c.frame(); got != `close 1012 "restart"` {
+				t.Error(got)
+			}
+			c.send(bye(1012, ""))
+			if got := c.all(); got != "FIN" {
+				t.Error(got)
+			}
+		})
+	}
+	reading.Wait()
+	<-drained
+	until(t, "all have ended", func() bool { mu.Lock(); defer mu.Unlock(); return len(closed) == len(clients) })
+	if first, last := closed[0].Sub(began), closed[len(closed)-1].Sub(began); last-first < window/2 {
+		t.Errorf("the first was closed after %v, the last after %v of a window of %v", first, last, window)
+	}
+	if cut := n.Shutdown(t.Context(), 1012, "restart"); cut != 0 {
+		t.Errorf("%d were cut", cut)
+	}
+}

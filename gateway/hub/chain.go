@@ -244,10 +244,13 @@ func (c *chain) abandon() (v verdict) {
 
 func (c *chain) drop() { c.held, c.size, c.old = nil, 0, 0 }
 
-// learn takes the newest position of the log where none is known. What is published
-// after it will be looked for; all who listen must have what was before.
-func (c *chain) learn(h *pubsub.History) {
-	if c.last == 0 && !c.asking {
-		c.last, c.epoch = h.Last, h.Epoch
+// learn takes the newest position of the log where none is known, and reports whether
+// it did. What is published after it will be looked for; what was before is not handed
+// on: all who listen must have it.
+func (c *chain) learn(h *pubsub.History) bool {
+	if c.last != 0 || c.asking {
+		return false
 	}
+	c.last, c.epoch = h.Last, h.Epoch
+	return true
 }

@@ -345,3 +345,46 @@ func (l *redisLog) since(n int, all []*Message) pubsub.Position {
 	}
 	return all[n-1].Position
 }
+
+// Two readings of a log are under way. Where nothing has come live yet, the newer one
+// says from where on that counts, and the older one, whose members would miss what is
+// between the two, is read again.
+func TestOlderReadingIsReadAgain(t *testing.T) {
+	b := newBench()
+	log := newRedisLog()
+	var m [2]Member
+	for i := range m {
+		b.locals[i].Join(nil, &m[i], "news", Wants{Recover: true, Since: 10, Limit: 10})
+	}
+	b.Subscribed("news")
+	c := m[0].channel
+	log.publish()
+	older := &reading{readingKey: readingKey{c, 10, 10, false}, history: log.history(10, 10)}
+	log.publish()
+	newer := &reading{readingKey: readingKey{c, 20, 10, false}, history: log.history(20, 10)}
+	s := b.streamOf(c)
+	if !s.answer(newer, 0, false) {
+		t.Fatal("the newer reading is not taken")
+	}
+	if s.chain.last != log.last {
+		t.Fatalf("the chain is at %d, the log at %d", s.chain.last, log.last)
+	}
+	if s.answer(older, 0, false) {
+		t.Error("the older reading is taken")
+	}
+}
+
+// What came by a subscription that was being given up does not stand for what the
+// channel's new one has missed in between.
+func TestNewSubscriptionIsDoubted(t *testing.T) {
+	b := newBench()
+	log := newRedisLog()
+	var m Member
+	b.locals[0].Join(nil, &m, "news", Wants{})
+	first := log.publish()
+	b.Deliver([]byte("news"), fmt.Appendf(nil, "\x01sluice %d %d %s\nx", first.Position, first.Before, first.Epoch))
+	b.Subscribed("news")
+	if s := b.streamOf(m.channel); !s.chain.asking || s.chain.last != first.Position {
+		t.Errorf("asking %v, at %d", s.chain.asking, s.chain.last)
+	}
+}

@@ -139,8 +139,8 @@ type confirmed struct{ channel *Channel }
 // Those who were there before it went have it filled from the log, or are told, if
 // they want to know.
 func (l *lane) Subscribed(channel string) {
-	c, cause := l.missing(channel)
-	covered := c != nil && cause != "" && l.doubt(c)
+	c, again, cause := l.missing(channel)
+	covered := c != nil && !again && l.doubt(c)
 	h := l.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -162,19 +162,23 @@ func (l *lane) Subscribed(channel string) {
 	}
 }
 
-// missing is a channel that is confirmed now, and why messages may have been missed
-// before, "" if none can have been.
-func (l *lane) missing(channel string) (*Channel, pubsub.Cause) {
+// missing is a channel that is confirmed now: whether it was before, without a break,
+// and else why those who were there may have missed messages, "" if nobody was. Even
+// then some may have come before, of a subscription that was just being given up, and
+// the log has to tell what was between.
+func (l *lane) missing(channel string) (c *Channel, again bool, cause pubsub.Cause) {
 	l.h.mu.RLock()
 	defer l.h.mu.RUnlock()
-	c := l.h.channels[channel]
+	c = l.h.channels[channel]
 	switch {
-	case c == nil || c.lane == nil || c.lane == l && c.isConfirmed():
-		return c, ""
+	case c == nil || c.lane == nil:
+		return c, false, ""
+	case c.lane == l && c.isConfirmed():
+		return c, true, ""
 	case c.moved || c.lane != l:
-		return c, pubsub.CauseMoved
+		return c, false, pubsub.CauseMoved
 	}
-	return c, pubsub.CauseConnection
+	return c, false, pubsub.CauseConnection
 }
 
 // doubt has the channel's log read for what may have been missed, and reports

@@ -182,8 +182,9 @@ func pause(ctx context.Context, d time.Duration) {
 	}
 }
 
-// answer hands the answer to the reactors, unless messages may have been missed
-// since the reading began, which it does not show; the last one says so as an error.
+// answer hands the answer to the reactors, unless messages may have been missed, or
+// are not handed on any more, since the reading began, which it does not show; the
+// last one says so as an error.
 func (s *stream) answer(r *reading, doubts uint32, last bool) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -194,9 +195,10 @@ func (s *stream) answer(r *reading, doubts uint32, last bool) bool {
 		r.err = errUnsteady
 	}
 	h := r.channel.hub
-	if r.err == nil && h.onlyResuming(r.channel) {
-		s.chain.learn(&r.history)
+	if r.err == nil && !s.answered && h.onlyResuming(r.channel) && s.chain.learn(&r.history) {
+		s.chain.doubts++ // who has an older answer under way would miss what is between the two
 	}
+	s.answered = true
 	if s.chain.epoch == r.history.Epoch {
 		r.live = s.chain.last
 	}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 
+	"sluice/loop"
 	"sluice/pubsub"
 )
 
@@ -52,7 +53,11 @@ func (r *Recovery) Encoded(f Form, deflated bool) []byte {
 }
 
 // without is r without what a connection is not to get.
-func (r *Recovery) without(conn string) *Recovery {
+func (r *Recovery) without(life string, c *loop.Conn) *Recovery {
+	if !slices.ContainsFunc(r.Messages, func(m *Message) bool { return m.Exclude != "" }) {
+		return r
+	}
+	conn := ConnName(life, c.ID())
 	if !slices.ContainsFunc(r.Messages, func(m *Message) bool { return m.Exclude == conn }) {
 		return r
 	}
@@ -170,7 +175,7 @@ func (l *Local) answer(r *reading) {
 		}
 		at.member.stage = catching
 		l.count(r, recovery)
-		l.events.Confirmed(at.conn, at.member, recovery.without(ConnName(l.hub.life, at.conn.ID())))
+		l.events.Confirmed(at.conn, at.member, recovery.without(l.hub.life, at.conn))
 	}
 	if p := l.parts[g.channel]; there && p != nil && len(g.waiting) > 0 {
 		l.settle(p, g)

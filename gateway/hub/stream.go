@@ -9,8 +9,9 @@ import (
 // before Hub.mu, and held until what has been decided stands in the mailboxes of
 // the reactors, or lanes and readers of the log would overtake each other.
 type stream struct {
-	mu    sync.Mutex
-	chain chain // guarded by mu
+	mu       sync.Mutex
+	chain    chain // guarded by mu
+	answered bool  // members have been given what the log has, and count on what is live behind that; guarded by mu
 
 	mixed atomic.Bool // messages without a position have come, too, of which the log knows nothing
 }

@@ -78,6 +78,7 @@ func (h *Handler) openCentrifugal(c *loop.Conn, r *codec.Request) {
 	}
 	if c.Upgrade(a.upgrade, a.protocol, a.extensions) {
 		h.expiry.add(c.ID(), time.Now().Add(h.node.Policy.Patience))
+		h.watchAge(c)
 	}
 }
 

@@ -1,6 +1,7 @@
 package session
 
 import (
+	"math/rand/v2"
 	"time"
 
 	"sluice/codec"
@@ -83,6 +84,14 @@ func (h *Handler) watchExpiry(c *loop.Conn, g *guest) {
 	}
 }
 
+// watchAge sees to it that a connection does not last for ever, where that is
+// wanted. The fifth more or less keeps clients that came together from going together.
+func (h *Handler) watchAge(c *loop.Conn) {
+	if age := h.node.Policy.MaxAge; age > 0 {
+		h.ages.add(c.ID(), time.Now().Add(age*4/5+rand.N(age*2/5))) //nolint:gosec // nobody gains by guessing it
+	}
+}
+
 // OnTick implements loop.Handler.
 func (h *Handler) OnTick() {
 	for _, id := range h.expiry.take() {
@@ -94,6 +103,11 @@ func (h *Handler) OnTick() {
 			s.stale(h, c, h.expiry.done)
 		} else {
 			c.Close(codec.StatusPolicyViolation, "the token has expired")
+		}
+	}
+	for _, id := range h.ages.take() {
+		if c := h.r.Conn(id); c != nil {
+			c.Close(codec.StatusServiceRestart, "this connection is old: come back, perhaps to another node")
 		}
 	}
 	h.expireCalls(time.Now())

@@ -11,7 +11,8 @@ type Handler struct {
 	node   *Node
 	local  *hub.Local
 	r      *loop.Reactor
-	expiry *expiry
+	expiry *expiry // of tokens
+	ages   *expiry // of connections
 	calls  *calls
 
 	batch     batch
@@ -22,7 +23,8 @@ type Handler struct {
 
 // NewHandler makes the handler of a reactor.
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
-	h := &Handler{node: n, r: r, expiry: newExpiry(func(id loop.ConnID) bool { return r.Conn(id) != nil }), calls: newCalls(&n.Counters.Calls)}
+	open := func(id loop.ConnID) bool { return r.Conn(id) != nil }
+	h := &Handler{node: n, r: r, expiry: newExpiry(open), ages: newExpiry(open), calls: newCalls(&n.Counters.Calls)}
 	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap})
 	return h
 }

@@ -223,6 +223,7 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 	}
 	s.opened = true
 	h.watchExpiry(c, &s.guest)
+	h.watchAge(c)
 	for _, r := range o.later {
 		wants := hub.Wants{Form: FormPayload, Deflated: o.extensions != "", Gaps: s.gaps}
 		h.node.Policy.follow(&wants, r.name, r.since, r.resumes)

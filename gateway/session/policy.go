@@ -25,13 +25,14 @@ type Policy struct {
 	Deflate     bool     // permessage-deflate is agreed to
 	Tokens      Tokens   // nil: no token is valid
 	Namespace   func(channel string) config.Namespace
-	Trust       peer.Trust  // proxies that are believed about a client's address …
-	Header      peer.Header // … in this header
-	MaxChannels int         // for one connection
-	PerAddress  int         // connections of one client address; 0: no limit
-	PerUser     int         // connections of one user; 0: no limit
-	MaxRecovery int         // messages of a channel that a client is sent which comes back to it
-	MaxCalls    int         // calls of one connection that wait for an answer
+	Trust       peer.Trust    // proxies that are believed about a client's address …
+	Header      peer.Header   // … in this header
+	MaxChannels int           // for one connection
+	PerAddress  int           // connections of one client address; 0: no limit
+	PerUser     int           // connections of one user; 0: no limit
+	MaxAge      time.Duration // of a connection, by a fifth more or less; 0: no limit
+	MaxRecovery int           // messages of a channel that a client is sent which comes back to it
+	MaxCalls    int           // calls of one connection that wait for an answer
 	CallTimeout time.Duration
 
 	Patience time.Duration // for a client to say who it is, where it does that after the handshake

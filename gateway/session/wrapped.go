@@ -36,6 +36,7 @@ func (h *Handler) openWrapped(c *loop.Conn, a *arrival, channels []string, since
 		return
 	}
 	h.watchExpiry(c, &s.guest)
+	h.watchAge(c)
 	h.connected(c, &s.guest, strings.Join(channels, " "))
 	for _, name := range channels {
 		position, resumes := since[name]
