@@ -25,6 +25,7 @@ type verbs struct {
 	Functions functionsVerb `cmd:"" help:"Print the library of Redis Functions, for FUNCTION LOAD where a node may not load it itself: sluice functions | redis-cli -x FUNCTION LOAD REPLACE."`
 	Tail      tailVerb      `cmd:"" help:"Print what is published to channels, as it comes." settings:"redis,prefix"`
 	Token     tokenVerb     `cmd:"" help:"Make and check tokens."`
+	Doctor    doctorVerb    `cmd:"" help:"Look at the machine's limits, the Redis and the way through the load balancer, and say what is wrong, why it matters, and what mends it."`
 	Config    configVerb    `cmd:"" help:"Print, check or explain the configuration."`
 	Version   versionVerb   `cmd:"" help:"Print the version."`
 }
