@@ -179,9 +179,10 @@ func TestReadmeNamesWhatIsThere(t *testing.T) {
 		}
 	}
 	_, help, _ := verb(t, "", "--help")
-	_, makeHelp, _ := verb(t, "", "token", "make", "--help")
-	_, publishHelp, _ := verb(t, "", "publish", "--help")
-	help += makeHelp + publishHelp
+	for _, of := range [][]string{{"token", "make"}, {"publish"}, {"doctor"}} {
+		_, more, _ := verb(t, "", append(of, "--help")...)
+		help += more
+	}
 	_, doc, _ := verb(t, "", "config", "doc")
 	for _, flag := range regexp.MustCompile("(--[a-z][a-z-]+)").FindAllString(readme(t), -1) {
 		if generator := []string{"--burst", "--pid"}; strings.Contains(fmt.Sprint(generator), flag) {
