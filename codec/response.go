@@ -75,17 +75,23 @@ func AppendResponse(dst []byte, status int, header []string, contentType, body s
 		dst = append(dst, "\r\nContent-Type: "...)
 		dst = append(dst, contentType...)
 	}
+	dst = appendLines(dst, header)
+	dst = append(dst, "\r\n\r\n"...)
+	if head {
+		return dst
+	}
+	return append(dst, body...)
+}
+
+// appendLines appends header lines, each behind the line before it. One with a control character, or without a name, is left out.
+func appendLines(dst []byte, header []string) []byte {
 	for _, line := range header {
 		if isEvery(line, inField) && strings.IndexByte(line, ':') > 0 {
 			dst = append(dst, "\r\n"...)
 			dst = append(dst, line...)
 		}
 	}
-	dst = append(dst, "\r\n\r\n"...)
-	if head {
-		return dst
-	}
-	return append(dst, body...)
+	return dst
 }
 
 // statusText is the reason phrase of the statuses that the gateway sends, "" for others, which HTTP allows.
