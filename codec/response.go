@@ -1,6 +1,7 @@
 package codec
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -42,9 +43,9 @@ var (
 )
 
 // Append appends the refusal as a whole response, with the headers that its status demands (RFC 9110 §15): WWW-Authenticate with 401, Allow with 405,
-// Upgrade and Sec-WebSocket-Version with 426, Retry-After with 429 and 503.
-func (e *HTTPError) Append(dst []byte) []byte {
-	return AppendResponse(dst, e.Status, statusHeaders(e.Status), "text/plain; charset=utf-8", e.Reason+"\n", false)
+// Upgrade and Sec-WebSocket-Version with 426, Retry-After with 429 and 503; and with more header lines, as for AppendResponse.
+func (e *HTTPError) Append(dst []byte, header ...string) []byte {
+	return AppendResponse(dst, e.Status, slices.Concat(statusHeaders(e.Status), header), "text/plain; charset=utf-8", e.Reason+"\n", false)
 }
 
 func statusHeaders(status int) []string {

@@ -132,8 +132,9 @@ func newMetrics(a *App) *metrics {
 	counter("misproxied_total", "Connections from proxy.from dropped because they did not begin with the PROXY header that proxy.protocol wants.",
 		func(s *snapshot) float64 { return float64(s.loop.Misproxied) })
 	counter("upgrades_total", "Handshakes that became WebSocket connections.", func(s *snapshot) float64 { return float64(s.loop.Upgraded) })
+	counter("streams_total", "Requests answered with an event stream.", func(s *snapshot) float64 { return float64(s.loop.Streamed) })
 	counter("timeouts_total", "Clients cut because a handshake (handshake.timeout) or a message (message.timeout) did not come to its end.", func(s *snapshot) float64 { return float64(s.loop.Timeouts) })
-	counter("ping_timeouts_total", "Clients gone without a word, found by ping.", func(s *snapshot) float64 { return float64(s.loop.Unanswered) })
+	counter("ping_timeouts_total", "Clients gone without a word, found by a ping that they did not answer, or because nothing that was sent to them was acknowledged.", func(s *snapshot) float64 { return float64(s.loop.Unanswered) })
 	counter("messages_in_total", "Messages from clients.", func(s *snapshot) float64 { return float64(s.loop.MessagesIn) })
 	counter("bytes_in_total", "Bytes read from clients.", func(s *snapshot) float64 { return float64(s.loop.BytesIn) })
 	counter("writes_total", "Frames handed to connections; those of one channel and one burst count once.", func(s *snapshot) float64 { return float64(s.loop.FramesOut) })

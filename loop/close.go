@@ -9,6 +9,8 @@ func (c *Conn) Close(code codec.StatusCode, reason string) {
 	switch {
 	case c.state < open:
 		c.Refuse(errEnded)
+	case c.state == open && c.marks.has(markStream):
+		c.endStream(code, reason)
 	case c.state == open:
 		code, reason = c.closing(code, reason)
 		c.begin(End{Code: code, Reason: reason, Local: true})
@@ -23,6 +25,10 @@ func (c *Conn) Close(code codec.StatusCode, reason string) {
 func (c *Conn) fail(err *codec.Error) {
 	if c.state == open {
 		c.r.reached(limitOfViolation(err))
+		if c.marks.has(markStream) {
+			c.endStream(err.Code, err.Reason)
+			return
+		}
 		code, reason := c.closing(err.Code, err.Reason)
 		c.begin(End{Code: code, Reason: reason, Local: true})
 		c.output(codec.AppendClose(c.r.scratch[:0], code, reason))
@@ -82,6 +88,7 @@ func (c *Conn) linger() {
 func (c *Conn) discard(n int) {
 	s := c.special()
 	if s.discarded += n; s.discarded >= maxDiscard {
+		c.begin(End{Code: errVoluble.Code, Reason: errVoluble.Reason, Local: true})
 		c.abort()
 	}
 }

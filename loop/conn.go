@@ -1,7 +1,6 @@
 package loop
 
 import (
-	"bytes"
 	"net/netip"
 
 	"github.com/panjf2000/gnet/v2"
@@ -48,7 +47,7 @@ type rare struct {
 	end     End                 // how the connection ends
 	ending  bool                // end is set
 
-	discarded int // bytes thrown away while closing
+	discarded int // bytes thrown away while closing, or of a stream's client
 }
 
 // special is c's rare state, made where it has none.
@@ -89,6 +88,7 @@ const (
 	markDeflate                   // permessage-deflate was agreed on
 	markWaits                     // the handler wants to know when the queue is empty
 	markHeld                      // what is sent waits for Release
+	markStream                    // the answer is an event stream: nothing is read, and nothing framed
 )
 
 func (m marks) has(x marks) bool { return m&x != 0 }
@@ -163,6 +163,10 @@ func (c *Conn) consume(b []byte) {
 		case pending:
 			b = c.hold(b)
 		case open, closing:
+			if c.marks.has(markStream) {
+				c.discard(len(b))
+				return
+			}
 			b = c.readFrame(b)
 		case flushing, lingering:
 			c.discard(len(b))
@@ -332,20 +336,16 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) bool {
 	return true
 }
 
-// Refuse answers the request with an HTTP error and ends the connection.
-func (c *Conn) Refuse(err *codec.HTTPError) {
+// Refuse answers the request with an HTTP error, and more header lines as for
+// Respond, and ends the connection.
+func (c *Conn) Refuse(err *codec.HTTPError, header ...string) {
 	c.r.owner.check()
 	if c.state > pending {
 		return
 	}
 	c.r.reached(limitOfRefusal(err))
 	c.r.refused(c, err)
-	response := err.Append(c.r.scratch[:0])
-	if c.marks.has(markHead) {
-		response, _, _ = bytes.Cut(response, []byte("\r\n\r\n"))
-		response = append(response, "\r\n\r\n"...)
-	}
-	c.respond(response, End{Reason: err.Reason, Local: true, Code: codec.StatusAbnormal})
+	c.respond(c.refusal(err, header), End{Reason: err.Reason, Local: true, Code: codec.StatusAbnormal})
 }
 
 // Respond answers the request with a page of text and ends the connection. A

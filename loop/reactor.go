@@ -154,7 +154,7 @@ func (r *Reactor) OnTraffic(g gnet.Conn) gnet.Action {
 }
 
 // OnClose is gnet's: the socket is being closed, by us, the peer or an error.
-func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
+func (r *Reactor) OnClose(g gnet.Conn, err error) gnet.Action {
 	c, ok := g.Context().(*Conn)
 	if !ok {
 		return gnet.None
@@ -168,7 +168,7 @@ func (r *Reactor) OnClose(g gnet.Conn, _ error) gnet.Action {
 	r.wheel.drop(c)
 	r.conns.remove(c.id)
 	r.count.connections.Add(-1)
-	c.begin(End{Code: codec.StatusAbnormal, Reason: "connection lost"})
+	c.lost(err)
 	if c.marks.has(markKnown) {
 		defer r.Recover(nil, "close")
 		r.handler.OnClose(c, c.rare.end)
@@ -362,6 +362,10 @@ func (r *Reactor) armPing(c *Conn) {
 // heartbeat pings a client that has been silent for the interval, and ends one
 // that did not answer its ping. Any byte is an answer.
 func (r *Reactor) heartbeat(c *Conn) {
+	if c.marks.has(markStream) {
+		r.beat(c)
+		return
+	}
 	if c.begun != 0 && r.wheel.now-c.begun >= ticks(r.opts.MessageTimeout) {
 		c.fail(errDawdling)
 		return

@@ -9,6 +9,7 @@ type counters struct {
 	connections atomic.Int64 // open sockets, whatever their state
 	opened      atomic.Int64 // sockets that the event loop took over
 	upgraded    atomic.Int64 // handshakes answered 101
+	streamed    atomic.Int64 // requests answered with an event stream
 	messagesIn  atomic.Int64
 	bytesIn     atomic.Int64
 	framesOut   atomic.Int64 // references queued, one for a batch
@@ -33,11 +34,12 @@ type Stats struct {
 	Accepted       int64 // sockets accepted
 	AcceptErrors   int64 // accept failures (EMFILE and its kind)
 	Upgraded       int64 // handshakes answered 101
+	Streamed       int64 // requests answered with an event stream
 	Dropped        int64 // sockets closed at once, because too many were being told 503
 	Refused        int64 // requests answered 503 because of the connection cap
 	Misproxied     int64 // connections dropped because of their PROXY header
 	Timeouts       int64 // handshakes and messages that did not finish in time
-	Unanswered     int64 // connections ended because a ping was not answered
+	Unanswered     int64 // connections ended because a ping was not answered, or nothing of what was sent
 	MessagesIn     int64 // data messages received
 	BytesIn        int64 // bytes read
 	FramesOut      int64 // frames queued; frames batched for a channel count as one
@@ -59,6 +61,7 @@ type Stats struct {
 func (s *Stats) add(c *counters) {
 	s.Connections += c.connections.Load()
 	s.Upgraded += c.upgraded.Load()
+	s.Streamed += c.streamed.Load()
 	s.Misproxied += c.misproxied.Load()
 	s.Unanswered += c.unanswered.Load()
 	s.MessagesIn += c.messagesIn.Load()

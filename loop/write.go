@@ -71,10 +71,10 @@ func (c *Conn) Backed() bool { return c.first != nil && c.marks.has(markBlocked)
 // all that it was sent.
 func (c *Conn) TellDrained() { c.marks |= markWaits }
 
-// Write sends a message of the given type, copying the payload.
+// Write sends a message of the given type, copying the payload. A stream has none.
 func (c *Conn) Write(op codec.Opcode, payload []byte) bool {
 	c.r.owner.check()
-	if c.state != open {
+	if c.state != open || c.marks.has(markStream) {
 		return false
 	}
 	c.write(op, payload)
@@ -325,7 +325,7 @@ func (c *Conn) pushPong() {
 		c.push(bytes.Clone(p.frame[:p.size]))
 		p.size = 0
 	}
-	if c.rare.early == nil && !c.rare.ending {
+	if c.rare.early == nil && !c.rare.ending && c.rare.discarded == 0 {
 		c.rare = nil
 	}
 }
@@ -384,7 +384,8 @@ func (c *Conn) send(b []byte) (n int, ok bool) {
 	if errors.Is(err, unix.EAGAIN) {
 		return 0, true
 	}
-	c.abort() // ECONNRESET, EPIPE, ETIMEDOUT: nobody is there
+	c.lost(err) // ECONNRESET, EPIPE, ETIMEDOUT: nobody is there
+	c.abort()
 	return 0, false
 }
 
