@@ -74,6 +74,7 @@
 //	RFC 9112 §3.2          request target         setTarget, decodePath
 //	RFC 9112 §6            no body                checkBody
 //	RFC 9110 §5.6.1        lists                  elements
+//	WHATWG HTML §9.2       event streams          AppendStreamHead, AppendEvent, AppendRetry
 //
 // Start at decode.go for frames and at request.go for the handshake. reference_test.go is the decoder as one would write it on paper.
 package codec

@@ -23,11 +23,7 @@ func AppendStreamHead(dst []byte, header []string) []byte {
 // data may be any bytes: each line of it becomes a line of the event, so nothing in it can end the event or begin a field. The client gets it back as it was, but
 // for two things that the format cannot hold: CR and CR LF come as LF, and what is not UTF-8 as U+FFFD.
 func AppendEvent(dst []byte, id, name string, data []byte) []byte {
-	if id != "" && !strings.ContainsAny(id, "\x00\r\n") {
-		dst = append(dst, "id: "...)
-		dst = append(dst, id...)
-		dst = append(dst, '\n')
-	}
+	dst = AppendID(dst, id)
 	if name != "" && !strings.ContainsAny(name, "\r\n") {
 		dst = append(dst, "event: "...)
 		dst = append(dst, name...)
@@ -47,6 +43,16 @@ func AppendEvent(dst []byte, id, name string, data []byte) []byte {
 		}
 		data = data[end+1:]
 	}
+}
+
+// AppendID appends an event's id, to be followed by its other fields.
+func AppendID(dst []byte, id string) []byte {
+	if id == "" || strings.ContainsAny(id, "\x00\r\n") {
+		return dst
+	}
+	dst = append(dst, "id: "...)
+	dst = append(dst, id...)
+	return append(dst, '\n')
 }
 
 // EventSize is how many bytes an event takes whose data is one line of n bytes, id and name left out.

@@ -19,7 +19,7 @@ import (
 //
 // A Config is a plain value: copy it freely. It is safe for concurrent reading once loaded.
 type Config struct {
-	Listen string `yaml:"listen" help:"Address of the public listener: WebSocket, /healthz and /readyz, as host:port; no host means every interface"`
+	Listen string `yaml:"listen" help:"Address of the public listener: WebSocket, event streams, /healthz and /readyz, as host:port; no host means every interface"`
 	Admin  string `yaml:"admin" help:"Address of the admin listener: /metrics, /healthz, /readyz, pprof, console; it has no login, keep it private; empty switches it off"`
 	Redis  string `yaml:"redis" help:"The broker: redis://[user:password@]host:port[/db], or rediss:// for TLS; several of them with commas between, over which channels are spread; redis+sentinel://host:port?master_name=name; redis+cluster://host:port; or embedded://host:port for an in-process one that is this node's alone and not persistent"`
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`

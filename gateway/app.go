@@ -94,7 +94,7 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	a.inbox = pubsub.NewInboxes(a.broker, inbox)
 	a.lossy = map[string]*hub.Gaps{}
 	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, a.lossy),
-		Encoders: session.Encoders, Comings: session.Comings, OnGap: noteGap(a.gaps, a.log)})
+		Encoders: session.Encoders, Comings: session.Comings, Finished: session.FormEventOwn, OnGap: noteGap(a.gaps, a.log)})
 	a.node = &session.Node{
 		ID:       id,
 		Life:     life,

@@ -37,6 +37,12 @@
 // reports the socket writable: gnet, which has no such callback and copies
 // without bound, never buffers anything for us.
 //
+// # Streams
+//
+// A request may be answered with an event stream instead of a WebSocket (stream.go): what
+// is sent to it are whole events, what it says is thrown away, and everything else is
+// the same.
+//
 // # gnet
 //
 // The traps of gnet 2.9.8 that shaped this package are named where they are

@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strconv"
@@ -147,7 +148,11 @@ func (f *farEnd) ip(arguments ...string) {
 // at, are gone in time here, too.
 func testVanished(t *testing.T) {
 	far := newFarEnd(t)
-	n := start(t, "--listen", nearAddress+":0", "--ping-interval", "2s", "--ping-timeout", "1s", "--handshake-timeout", "2s",
+	config := filepath.Join(t.TempDir(), "sluice.yaml") // without logs: connections to Redis that were used for reading them stay, and count as files
+	if err := os.WriteFile(config, []byte(`namespaces: [{name: "", durable: false}]`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	n := start(t, "--config", config, "--listen", nearAddress+":0", "--ping-interval", "2s", "--ping-timeout", "1s", "--handshake-timeout", "2s",
 		"--message-timeout", "2s", "--close-timeout", "1s", "--queue-max", "64KiB")
 	o := watch(t, n)
 	before := figures(t, n)
@@ -179,10 +184,16 @@ func testVanished(t *testing.T) {
 	join("/echo", Bytes("81 FE 1000 00000000 'the beginning'"))
 	join("/ws?channel=little", "")
 	join("/ws?channel=much", "")
+	join("", "GET /sse?channel=nothing HTTP/1.1\r\nHost: x\r\n\r\n")
+	join("", "GET /sse?channel=little HTTP/1.1\r\nHost: x\r\n\r\n")
+	join("", "GET /sse?channel=much HTTP/1.1\r\nHost: x\r\n\r\n")
 	err := Eventually(t.Context(), func() error { // all that they said has arrived
 		now := figures(t, n)
 		if got := now["sluice_connections"]; int(got) != len(peers)+reactors {
 			return fmt.Errorf("%v connections", got)
+		}
+		if got := now["sluice_streams_total"]; got != 3*each {
+			return fmt.Errorf("%v event streams", got)
 		}
 		if now["sluice_incomplete_bytes"] == 0 {
 			return errors.New("no message has begun")
@@ -203,7 +214,7 @@ func testVanished(t *testing.T) {
 	o.undisturbed(t)
 	t.Logf("all %d were gone after %s, ping.interval and ping.timeout are 3s together", len(peers), time.Since(began).Round(10*time.Millisecond))
 	now := figures(t, n)
-	for name, least := range map[string]float64{"sluice_ping_timeouts_total": each, "sluice_timeouts_total": 2 * each, "sluice_slow_consumers_total": each} {
+	for name, least := range map[string]float64{"sluice_ping_timeouts_total": 3 * each, "sluice_timeouts_total": 2 * each, "sluice_slow_consumers_total": 2 * each} {
 		if got := now[name] - before[name]; got < least {
 			t.Errorf("%s is %v, want %v or more", name, got, least)
 		}

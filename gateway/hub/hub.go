@@ -37,6 +37,7 @@ type Hub struct {
 	rules    func(channel string) Rules
 	encoders []Encoder
 	comings  []ComingEncoder
+	finished Form
 	log      *log
 	reactors []Reactor
 	direct   string // the node's own channel
@@ -76,13 +77,14 @@ type Options struct {
 	Rules    func(channel string) Rules // what holds for a channel
 	Encoders []Encoder                  // of each Form, at most six
 	Comings  []ComingEncoder            // of each Form; nil: its clients are not told who comes and goes
+	Finished Form                       // of this one Events.Finish completes each message for each member; 0: of none
 	OnGap    func(pubsub.Gap)           // told of messages that the hub had to lose; must not block
 }
 
 // New makes the hub of a node. Reactors are set with Attach before anything is
 // delivered.
 func New(o Options) *Hub {
-	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, comings: o.Comings, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, channels: map[string]*Channel{}}
+	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, comings: o.Comings, finished: o.Finished, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, channels: map[string]*Channel{}}
 	h.log = newLog(h)
 	return h
 }

@@ -28,6 +28,9 @@ type Events struct {
 	Confirmed func(c *loop.Conn, m *Member, r *Recovery)
 	// Gap says that messages may have been missed, to members that want to know.
 	Gap func(*loop.Conn, *Member)
+	// Finish is given a message that has a position, in the form Options.Finished, and
+	// returns what this one member is sent in its place.
+	Finish func(c *loop.Conn, m *Member, message *Message, frame []byte) []byte
 }
 
 // Local makes the half for one reactor.
@@ -153,6 +156,10 @@ func (l *Local) fanRows(p *part, run []*publication, size int) {
 // fan hands a run of messages for one channel, with frames of size bytes at most, to
 // the members that take them in a shape.
 func (l *Local) fan(run []*publication, s shape, size int, members []place) {
+	if f := s.form(); f != 0 && f == l.hub.finished && slices.ContainsFunc(run, func(p *publication) bool { return p.message != nil }) {
+		l.fanFinished(run, s, members)
+		return
+	}
 	chunk := join(run, s, size)
 	if len(chunk) == 0 {
 		return
@@ -160,6 +167,32 @@ func (l *Local) fan(run []*publication, s shape, size int, members []place) {
 	if run[0].excludes { // it is a run of one
 		members = slices.DeleteFunc(slices.Clone(members), func(p place) bool { return p.conn.ID() == run[0].exclude })
 	}
+	l.hand(run, chunk, newest(run, s), members)
+}
+
+// fanFinished is fan where each member is sent messages of its own.
+func (l *Local) fanFinished(run []*publication, s shape, members []place) {
+	for i, p := range run {
+		frame := p.as(s)
+		if frame == nil {
+			continue
+		}
+		for j, at := range members {
+			if p.excludes && at.conn.ID() == p.exclude {
+				continue
+			}
+			own := frame
+			if p.message != nil && p.message.Position != 0 {
+				own = l.events.Finish(at.conn, at.member, p.message, frame)
+			}
+			l.hand(run[i:i+1], own, own, members[j:j+1])
+		}
+	}
+}
+
+// hand gives members the chunk of a run, of which the last message is newest, as the
+// channel's policy says.
+func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) {
 	switch run[0].channel.rules.Policy {
 	case Disconnect:
 		for _, p := range members {
@@ -172,7 +205,6 @@ func (l *Local) fan(run []*publication, s shape, size int, members []place) {
 			}
 		}
 	case Latest:
-		newest := newest(run, s)
 		for _, p := range members {
 			l.keepNewest(p, chunk, newest, len(run))
 		}

@@ -2,13 +2,14 @@
 // public port, decides who may connect, and speaks the client dialects. It
 // implements loop.Handler, one Handler for each reactor.
 //
-//	loop ── OnRequest, OnMessage, OnClose ─▶ Handler ─▶ plain, centrifugal, echo
+//	loop ── OnRequest, OnMessage, OnClose ─▶ Handler ─▶ plain, events, centrifugal, echo
 //	     ◀── Upgrade, Refuse, Send, Close ──┘    │ │
 //	                     hub.Local ◀── Join ─────┘ └── Add ──▶ pubsub.Inbox
 //
 // A dialect is what a path speaks:
 //
 //	/ws?channel=…           plain: payloads verbatim, what the client sends goes to the inbox
+//	/sse?channel=…          events: the same as an event stream, one way
 //	/connection/websocket   centrifugal: Centrifugo's client protocol
 //	/echo                   what arrives goes back
 //

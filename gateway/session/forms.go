@@ -13,7 +13,8 @@ const (
 	FormEnvelope                           // a WebSocket message of JSON around it, of the subprotocol sluice.v1
 	FormCentrifugeJSON                     // a push of the centrifuge protocol
 	FormCentrifugeProtobuf                 // the same, in protobuf
-	FormEvent                              // an event of an event stream
+	FormEvent                              // an event of an event stream, its id the message's position
+	FormEventOwn                           // the same for a connection that has several channels, whose ids are its own
 )
 
 // Encoders are those of the forms.
@@ -22,6 +23,8 @@ var Encoders = []hub.Encoder{
 	FormEnvelope:           envelope,
 	FormCentrifugeJSON:     publication(centrifuge.JSON),
 	FormCentrifugeProtobuf: publication(centrifuge.Protobuf),
+	FormEvent:              event,
+	FormEventOwn:           eventOwn,
 }
 
 // publication is a message as a push of the centrifuge protocol.

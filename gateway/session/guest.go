@@ -73,22 +73,29 @@ func (h *Handler) check(c *loop.Conn, r *codec.Request, a *arrival) *codec.HTTPE
 	if a.upgrade, err = r.Upgrade(); err != nil {
 		return asRefusal(err)
 	}
-	if a.query, err = url.ParseQuery(r.RawQuery); err != nil {
-		return errQuery
-	}
 	p := &h.node.Policy
-	c.SetRemote(peer.ClientAddr(c.Remote().Addr(), p.Trust, p.Header, r.Values(string(p.Header))))
 	a.protocol, a.extensions = p.protocol(a.upgrade.Protocols), p.extensions(a.upgrade.Extensions, r)
-	who, source, refusal := p.identify(r, a.upgrade, a.query)
+	source, refusal := h.examine(c, r, a)
 	if refusal != nil {
 		return refusal
 	}
-	a.who = who
 	return p.checkOrigin(a.upgrade.Origin, source.Ambient())
 }
 
+// examine finds out where a request comes from, what it asks for, and who asks.
+func (h *Handler) examine(c *loop.Conn, r *codec.Request, a *arrival) (source auth.Source, refusal *codec.HTTPError) {
+	var err error
+	if a.query, err = url.ParseQuery(r.RawQuery); err != nil {
+		return source, errQuery
+	}
+	p := &h.node.Policy
+	c.SetRemote(peer.ClientAddr(c.Remote().Addr(), p.Trust, p.Header, r.Values(string(p.Header))))
+	a.who, source, refusal = p.identify(r, a.upgrade.Protocols, a.query)
+	return source, refusal
+}
+
 // identify finds out who asks. nil is an anonymous client that may be one.
-func (p *Policy) identify(r *codec.Request, u codec.Upgrade, query url.Values) (*auth.Identity, auth.Source, *codec.HTTPError) {
+func (p *Policy) identify(r *codec.Request, protocols []string, query url.Values) (*auth.Identity, auth.Source, *codec.HTTPError) {
 	if p.Tokens == nil {
 		if p.Anonymous {
 			return nil, auth.FromNowhere, nil
@@ -96,7 +103,7 @@ func (p *Policy) identify(r *codec.Request, u codec.Upgrade, query url.Values) (
 		return nil, auth.FromNowhere, errToken
 	}
 	token, source, err := p.Tokens.Token(auth.Request{
-		Authorization: r.Values("Authorization"), Protocols: u.Protocols, Query: query["token"], Cookies: r.Values("Cookie"),
+		Authorization: r.Values("Authorization"), Protocols: protocols, Query: query["token"], Cookies: r.Values("Cookie"),
 	})
 	if err == nil {
 		var who *auth.Identity

@@ -168,7 +168,7 @@ func TestIdentify(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			p := &Policy{Tokens: row.tokens, Anonymous: row.anonymous}
-			who, source, refusal := p.identify(request(t, "x"), codec.Upgrade{}, url.Values{})
+			who, source, refusal := p.identify(request(t, "x"), nil, url.Values{})
 			if who != row.who || source != row.source {
 				t.Errorf("got %v from %v, want %v from %v", who, source, row.who, row.source)
 			}

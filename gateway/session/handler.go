@@ -25,7 +25,7 @@ type Handler struct {
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
 	open := func(id loop.ConnID) bool { return r.Conn(id) != nil }
 	h := &Handler{node: n, r: r, expiry: newExpiry(open), ages: newExpiry(open), calls: newCalls(&n.Counters.Calls)}
-	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap})
+	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap, Finish: h.finish})
 	return h
 }
 
@@ -41,6 +41,14 @@ func (h *Handler) gap(c *loop.Conn, m *hub.Member) {
 	if s, ok := c.Session.(subscriber); ok {
 		s.gap(h, c, m)
 	}
+}
+
+// finish makes a message of an event stream its client's own.
+func (*Handler) finish(c *loop.Conn, m *hub.Member, message *hub.Message, frame []byte) []byte {
+	if s, ok := c.Session.(*events); ok {
+		return s.finish(m, message, frame)
+	}
+	return frame
 }
 
 // dialect is how a connection's messages are understood. It is the
@@ -66,6 +74,8 @@ func (h *Handler) OnRequest(c *loop.Conn, r *codec.Request) {
 		h.openPlain(c, r)
 	case "/connection/websocket":
 		h.openCentrifugal(c, r)
+	case "/sse":
+		h.openEvents(c, r)
 	case "/echo":
 		h.openEcho(c, r)
 	case "/healthz":

@@ -2,7 +2,6 @@ package session
 
 import (
 	"encoding/json"
-	"iter"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,16 +21,11 @@ import (
 // connection is a subscribed one.
 type plain struct {
 	guest
+	memberships
 	offer  *offer // until the handshake is answered
-	member hub.Member
-	more   *further // nil: it has one channel
 	opened bool
 	gaps   bool // the client wants to be told when messages may have been missed
 }
-
-// further are the memberships of the second channel and all others. They do not
-// move: channels refer to them.
-type further []hub.Member
 
 // offer is what the answer to the handshake needs.
 type offer struct {
@@ -141,10 +135,7 @@ func (p *Policy) channels(who *auth.Identity, asked []string) ([]string, *codec.
 // join subscribes the channels. Those whose log is read come last, when the client is
 // open, or it would miss what comes for them meanwhile.
 func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
-	if n := len(channels) - 1; n > 0 {
-		more := make(further, n)
-		s.more = &more
-	}
+	s.room(len(channels))
 	var later []resumption
 	for m := range s.members() {
 		name := channels[0]
@@ -168,20 +159,6 @@ type resumption struct {
 	name    string
 	since   pubsub.Position
 	resumes bool // else only the last value is wanted
-}
-
-// members are all memberships, in the order of the request.
-func (s *plain) members() iter.Seq[*hub.Member] {
-	return func(yield func(*hub.Member) bool) {
-		if !yield(&s.member) || s.more == nil {
-			return
-		}
-		for i := range *s.more {
-			if !yield(&(*s.more)[i]) {
-				return
-			}
-		}
-	}
 }
 
 // subscribed counts one more channel that Redis has confirmed, or sends what was
@@ -272,12 +249,6 @@ func (s *plain) gap(_ *Handler, c *loop.Conn, m *hub.Member) {
 	}
 }
 
-func (s *plain) drained(h *Handler, c *loop.Conn) {
-	for m := range s.members() {
-		h.local.Drained(c, m)
-	}
-}
-
 func (s *plain) direct(c *loop.Conn, d *hub.Direct) bool { return c.Send(hub.Frame(d.Payload)) }
 
 func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
@@ -286,25 +257,5 @@ func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 		h.node.ended(c, end)
 		h.disconnected(c, &s.guest, s.channels(nil), end)
 	}
-	for m := range s.members() {
-		h.local.Leave(m)
-	}
-}
-
-// channelNames are those of all its channels.
-func (s *plain) channelNames() string { return s.channels(nil) }
-
-// channels are the names of those of the connection's channels that are wanted,
-// nil for all, put together with spaces, which no name contains.
-func (s *plain) channels(wanted func(string) bool) string {
-	var names []string
-	for m := range s.members() {
-		if wanted == nil || wanted(m.Name()) {
-			if s.more == nil {
-				return m.Name()
-			}
-			names = append(names, m.Name())
-		}
-	}
-	return strings.Join(names, " ")
+	s.leave(h)
 }

@@ -69,7 +69,7 @@ var (
 	errSince      = &codec.HTTPError{Status: 400, Reason: "since= takes the position of a message, for the channel= in the same place, or nothing"}
 	errSinceMute  = &codec.HTTPError{Status: 400, Reason: "since= needs the subprotocol sluice.v1, or gaps=tell: else nobody could tell this client what it has missed for good"}
 	errNotDurable = &codec.HTTPError{Status: 400, Reason: "since= is for channels of durable namespaces: this one has no positions"}
-	errNoChannel  = &codec.HTTPError{Status: 400, Reason: "name the channels: /ws?channel=news&channel=…"}
+	errNoChannel  = &codec.HTTPError{Status: 400, Reason: "name the channels: ?channel=news&channel=…"}
 	errManyChan   = &codec.HTTPError{Status: 400, Reason: "too many channels for one connection"}
 	errQuery      = &codec.HTTPError{Status: 400, Reason: "the query string is malformed"}
 	errUserPrefix = &codec.HTTPError{Status: 403, Reason: "channel names that begin with # belong to users"}
