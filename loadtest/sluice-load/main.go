@@ -19,6 +19,7 @@ type cli struct {
 	Idle   idleCmd   `cmd:"" help:"Open connections, hold them: handshakes per second, CPU per handshake, memory per connection."`
 	Fanout fanoutCmd `cmd:"" help:"Publish to many subscribers: deliveries per second, CPU per delivery, latency, and proof of order and completeness."`
 	Echo   echoCmd   `cmd:"" help:"Send and get back, a fixed number in flight per connection: messages per second, CPU per message, round trips."`
+	Resume resumeCmd `cmd:"" help:"Leave all at once, miss messages of durable channels and come back: time until everybody has everything, and what that asked of Redis."`
 	Churn  churnCmd  `cmd:"" help:"Connect and close at a rate: CPU per connection's life, errors by kind, leaks."`
 }
 

@@ -26,6 +26,7 @@ type Report struct {
 	Connections *Connections     `json:"connections,omitempty"`
 	Memory      *Memory          `json:"memory,omitempty"`
 	Traffic     *Traffic         `json:"traffic,omitempty"`
+	Resume      *Resume          `json:"resume,omitempty"`
 	Churn       *Churn           `json:"churn,omitempty"`
 	Pings       int64            `json:"pings_answered"`
 	Errors      map[string]int64 `json:"errors"` // by kind
@@ -80,6 +81,20 @@ type Churn struct {
 	Before       meter.Usage `json:"before"`
 	After        meter.Usage `json:"after"` // all connections gone
 	Cost         Cost        `json:"cost"`
+}
+
+// Resume is what came of connections that came back to durable channels.
+type Resume struct {
+	Channels   int     `json:"channels"`
+	Missed     int     `json:"missed"`      // messages of each channel while everybody was away
+	Seconds    float64 `json:"seconds"`     // from the first connect(2) until everybody had everything
+	Complete   int64   `json:"complete"`    // connections that were told that they are, and got all
+	Reset      int64   `json:"reset"`       // that were told to load afresh
+	Wrong      int64   `json:"wrong"`       // messages that came twice or in another order, or not at all though recovered
+	Comeback   Latency `json:"comeback"`    // from the first connect(2) of all, by connection
+	Calls      int64   `json:"redis_calls"` // of functions meanwhile: readings of logs
+	CallMicros float64 `json:"redis_us_per_call"`
+	Cost       Cost    `json:"cost"`
 }
 
 // Latency are percentiles in µs.
@@ -160,6 +175,13 @@ func (r *Report) Table(out io.Writer) {
 		p := t.Proof
 		row("proof", "%d delivered, %d missing, %d duplicates, %d out of order, %d stale, %d corrupt, %d misrouted, %d foreign",
 			p.Delivered, p.Missing, p.Duplicates, p.OutOfOrder, p.Stale, p.Corrupt, p.Misrouted, p.Foreign)
+	}
+	if b := r.Resume; b != nil {
+		row("came back", "%d of %d channels, with %d messages missed on each: %d complete, %d told to load afresh, %d messages wrong", b.Complete+b.Reset, b.Channels, b.Missed, b.Complete, b.Reset, b.Wrong)
+		row("  all complete after", "%.2f s", b.Seconds)
+		row("  by connection", "%v", b.Comeback)
+		row("  Redis", "%d readings of logs, %.1f µs each", b.Calls, b.CallMicros)
+		b.Cost.table(row, "comeback", b.Cost.perUnit(b.Complete+b.Reset))
 	}
 	if c := r.Churn; c != nil {
 		row("lives", "%d opened, %d closed as wanted, %.0f/s", c.Opened, c.Closed, c.PerSecond)

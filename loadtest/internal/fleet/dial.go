@@ -125,7 +125,7 @@ func (w *Worker) connected(c *Conn) {
 	}
 	c.state = upgrading
 	w.interest(c)
-	w.scratch = append(w.scratch, w.target.request(w.o.Channel(c.ID))...)
+	w.scratch = append(w.scratch, w.target.request(w.o.Channel(c.ID), w.o.since(c.ID))...)
 }
 
 // held starts the life span of a connection that is not to stay.

@@ -21,8 +21,16 @@ type Options struct {
 	Sources     []netip.Addr        // local addresses; none: the kernel's choice
 	PerSource   int                 // connections bound to one source before the next is taken; then round again
 	Channel     func(id int) string // the channel of a connection, put in the target's {channel}
+	Since       func(id int) string // the position of a connection, put in the target's {since}; nil: ""
 	Life        *Life               // nil: connections stay
 	Most        int                 // connections alive at once, whatever their state; 0: no bound
+}
+
+func (o *Options) since(id int) string {
+	if o.Since == nil {
+		return ""
+	}
+	return o.Since(id)
 }
 
 // Stats are counts since the start of the fleet, over all workers.

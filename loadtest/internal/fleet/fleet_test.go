@@ -359,7 +359,7 @@ func TestTargets(t *testing.T) {
 			if err == nil || !strings.Contains(err.Error(), test.fails) {
 				t.Errorf("%s: %v", test.url, err)
 			}
-		} else if err != nil || !strings.HasPrefix(string(target.request("a b")), test.line) {
+		} else if err != nil || !strings.HasPrefix(string(target.request("a b", "")), test.line) {
 			t.Errorf("%s: %v", test.url, err)
 		}
 	}

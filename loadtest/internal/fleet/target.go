@@ -16,7 +16,7 @@ import (
 
 // Target is where connections go and what they ask for.
 type Target struct {
-	url     string // with {channel} where a connection's channel belongs
+	url     string // with {channel} where a connection's channel belongs, and {since} for its position
 	headers []string
 	host    string
 	addr    netip.AddrPort
@@ -24,10 +24,10 @@ type Target struct {
 	accept  string // the only right answer to key (RFC 6455 §4.2.2)
 }
 
-// NewTarget takes a ws:// URL, in which {channel} is replaced per connection, and further header lines ("Name: value").
+// NewTarget takes a ws:// URL, in which {channel} and {since} are replaced per connection, and further header lines ("Name: value").
 // The host is resolved once.
 func NewTarget(rawURL string, headers []string) (*Target, error) {
-	u, err := url.Parse(strings.ReplaceAll(rawURL, "{channel}", "channel"))
+	u, err := url.Parse(strings.NewReplacer("{channel}", "channel", "{since}", "0").Replace(rawURL))
 	if err != nil {
 		return nil, fmt.Errorf("URL %q: %w", rawURL, err)
 	}
@@ -59,9 +59,9 @@ func NewTarget(rawURL string, headers []string) (*Target, error) {
 // Addr is the resolved address.
 func (t *Target) Addr() netip.AddrPort { return t.addr }
 
-// request is the upgrade request of a connection on channel.
-func (t *Target) request(channel string) []byte {
-	raw := strings.ReplaceAll(t.url, "{channel}", url.QueryEscape(channel))
+// request is the upgrade request of a connection on channel, which has been at since.
+func (t *Target) request(channel, since string) []byte {
+	raw := strings.NewReplacer("{channel}", url.QueryEscape(channel), "{since}", since).Replace(t.url)
 	path := raw[strings.Index(raw, "://")+3:]
 	if i := strings.IndexAny(path, "/?"); i < 0 {
 		path = "/"
