@@ -14,11 +14,12 @@ var ports = struct {
 	taken map[int]bool
 }{taken: map[int]bool{}}
 
-// freePort chooses a port that nobody listens on. It lies below those that the
+// FreePort chooses a port of loopback that nobody listens on, for a server of
+// these tests that must be told one before it starts. It lies below those that the
 // kernel gives to outgoing connections: one of these could take it while its
 // server is down for a moment, a client that dials the dead server above all,
 // which may even reach itself.
-func freePort() (int, error) {
+func FreePort() (int, error) {
 	const low, high = 10000, 32768
 	top := high
 	var first, last int

@@ -89,7 +89,7 @@ func reserve(k kind, args ...string) (*Server, error) {
 // choosePorts takes ports that were free a moment ago. Another process may take
 // one before redis-server does: Restart notices.
 func (s *Server) choosePorts() error {
-	port, err := freePort()
+	port, err := FreePort()
 	if err != nil {
 		return err
 	}
@@ -100,7 +100,7 @@ func (s *Server) choosePorts() error {
 	s.Addr = net.JoinHostPort("127.0.0.1", strconv.Itoa(port))
 	s.URL = scheme + "://" + s.Addr
 	if s.kind == clusterNode {
-		s.bus, err = freePort()
+		s.bus, err = FreePort()
 	}
 	return err
 }
