@@ -32,6 +32,8 @@ type common struct {
 	Timeout     time.Duration `default:"10s" help:"For a handshake, a close handshake, the first message of a subscription."`
 	Source      string        `help:"First local address to bind to; the next ones follow, one per 25,000 connections. Default on IPv4 loopback: 127.0.0.1 on; else the kernel's choice."`
 	Header      []string      `sep:"none" placeholder:"'NAME: VALUE'" help:"Further request header; may be repeated."`
+	Also        []string      `sep:"none" placeholder:"URL" help:"Another node to connect to, in turn with --url; may be repeated."`
+	Greets      bool          `help:"The server says things of its own besides what is published, as in sluice.v1."`
 	PID         int           `name:"pid" help:"The server's process, on this machine: CPU time, memory, threads, descriptors are read from /proc."`
 	Metrics     string        `placeholder:"URL" help:"The server's Prometheus page: Go heap and goroutines are read from it."`
 	JSON        string        `name:"json" placeholder:"FILE" help:"Write the report there too."`

@@ -47,6 +47,13 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 	if err != nil {
 		return err
 	}
+	for _, also := range r.o.Also {
+		further, err := fleet.NewTarget(also, r.o.Header)
+		if err != nil {
+			return fmt.Errorf("--also: %w", err)
+		}
+		o.Also = append(o.Also, further)
+	}
 	if err := fleet.NeedFiles(r.o.Connections); err != nil {
 		return err
 	}
@@ -62,10 +69,10 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 				return fmt.Errorf("--source: %w", err)
 			}
 		}
-		if o.Sources, err = fleet.Sources(target.Addr().Addr(), r.o.Connections, perSource, first); err != nil {
+		if o.Sources, err = fleet.Sources(target.Addr().Addr(), r.o.Connections, perSource*(1+len(o.Also)), first); err != nil {
 			return err
 		}
-		o.PerSource = perSource
+		o.PerSource = perSource * (1 + len(o.Also))
 	}
 	r.fleet, err = fleet.Start(o, newScript)
 	return err

@@ -38,7 +38,7 @@ func (s *subscribers) Message(c *fleet.Conn, m fleet.Message) {
 	if err != nil {
 		// A server that takes subscribe commands also answers them, and may greet: no delivery, and no fault. A delivery
 		// damaged beyond recognition is missed by the tracker all the same.
-		if errors.Is(err, proof.ErrNoStamp) && s.hello != nil {
+		if errors.Is(err, proof.ErrNoStamp) && (s.hello != nil || s.f.cmd.Greets) {
 			s.counts.Foreign++
 		} else {
 			s.counts.Corrupt++

@@ -210,7 +210,7 @@ var errLongResponse = errors.New("handshake: response longer than 64 KiB")
 
 // upgrade looks for the whole response to the upgrade request in data and opens the connection.
 func (c *Conn) upgrade(data []byte, now int64) (used int, err error) {
-	size, err := c.w.target.checkResponse(data)
+	size, err := c.w.o.target(c.ID).checkResponse(data)
 	if err != nil {
 		return 0, err
 	}

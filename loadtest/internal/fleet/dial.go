@@ -58,7 +58,8 @@ func (w *Worker) startDials(now int64) {
 func (w *Worker) connect(id int) {
 	w.count.Started++
 	family := unix.AF_INET
-	if !w.target.addr.Addr().Is4() {
+	target := w.o.target(id)
+	if !target.addr.Addr().Is4() {
 		family = unix.AF_INET6
 	}
 	fd, err := unix.Socket(family, unix.SOCK_STREAM|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, 0)
@@ -76,7 +77,7 @@ func (w *Worker) connect(id int) {
 			return
 		}
 	}
-	err = unix.Connect(fd, sockaddr(w.target.addr))
+	err = unix.Connect(fd, sockaddr(target.addr))
 	if err != nil && err != unix.EINPROGRESS {
 		c.end("connect: " + errname(err))
 		return
@@ -125,7 +126,7 @@ func (w *Worker) connected(c *Conn) {
 	}
 	c.state = upgrading
 	w.interest(c)
-	w.scratch = append(w.scratch, w.target.request(w.o.Channel(c.ID), w.o.since(c.ID))...)
+	w.scratch = append(w.scratch, w.o.target(c.ID).request(w.o.Channel(c.ID), w.o.since(c.ID))...)
 }
 
 // held starts the life span of a connection that is not to stay.

@@ -14,6 +14,7 @@ import (
 // Options say how a fleet connects.
 type Options struct {
 	Target      *Target
+	Also        []*Target           // further targets; connections go to all of them in turn
 	Workers     int                 // 1..; each keeps one core busy at most
 	Concurrency int                 // handshakes under way at once, over all workers
 	Rate        float64             // connections per second, over all workers; 0: as fast as Concurrency allows
@@ -24,6 +25,14 @@ type Options struct {
 	Since       func(id int) string // the position of a connection, put in the target's {since}; nil: ""
 	Life        *Life               // nil: connections stay
 	Most        int                 // connections alive at once, whatever their state; 0: no bound
+}
+
+// target is where a connection goes.
+func (o *Options) target(id int) *Target {
+	if i := id % (1 + len(o.Also)); i > 0 {
+		return o.Also[i-1]
+	}
+	return o.Target
 }
 
 func (o *Options) since(id int) string {

@@ -22,7 +22,6 @@ type Script interface {
 type Worker struct {
 	index  int
 	o      *Options
-	target *Target
 	script Script
 
 	epoll, wake int
@@ -67,7 +66,7 @@ func newWorker(index int, o *Options) (*Worker, error) {
 		return nil, fmt.Errorf("eventfd: %w", err)
 	}
 	w := &Worker{
-		index: index, o: o, target: o.Target, epoll: ep, wake: wake,
+		index: index, o: o, epoll: ep, wake: wake,
 		buf: make([]byte, bufSize), random: uint32(Now())*2 + 1,
 		faults: map[string]int64{}, handshake: NewHistogram(),
 	}
