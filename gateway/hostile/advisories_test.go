@@ -13,7 +13,7 @@ import (
 // tables are the rows by the name of the function that makes them.
 func tables() map[string][]Row {
 	return map[string][]Row{
-		"Handshakes": Handshakes(), "Frames": Frames(), "Slow": Slow(), "Proxied": Proxied(), "Compressed": Compressed(), "Tokens": Tokens(),
+		"Handshakes": Handshakes(), "Frames": Frames(), "Slow": Slow(), "Proxied": Proxied(), "Compressed": Compressed(), "Tokens": Tokens(), "Centrifuge": Centrifuge(),
 	}
 }
 

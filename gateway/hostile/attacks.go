@@ -19,7 +19,7 @@ type attack struct {
 
 // attacks are all that can be made on one node, which was started with SoakFlags.
 func attacks() []attack {
-	rows := slices.Concat(Handshakes(), Frames(), Slow(), Compressed(), Tokens())
+	rows := slices.Concat(Handshakes(), Frames(), Slow(), Compressed(), Tokens(), Centrifuge())
 	rows = slices.DeleteFunc(rows, func(r Row) bool { return r.Name == "does not answer pings" || r.Name == "urgent bytes" }) // they wait for an idle node, or a short ping
 	var all []attack
 	for i := range rows {

@@ -104,6 +104,11 @@ func TestHandshakes(t *testing.T) {
 	judge(t, start(t, steady...), Handshakes())
 }
 
+func TestCentrifuge(t *testing.T) {
+	t.Parallel()
+	judge(t, start(t, steady...), Centrifuge())
+}
+
 func TestFrames(t *testing.T) {
 	t.Parallel()
 	judge(t, start(t, steady...), Frames())
