@@ -390,3 +390,24 @@ func TestCentrifugeGoPresence(t *testing.T) {
 	one.publish("room:1", "1")
 	j.want("room:1: 1")
 }
+
+// A client that may have missed messages is told: its subscription ends with a code at which its SDK
+// subscribes again. Where there is a log nothing was missed, and nothing is told.
+func TestCentrifugeGoGaps(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	n := startNode(t, "--anonymous", "--redis", server.URL, configFile(t, "namespaces: [{name: orders, durable: true}]")).ready()
+	client, j := newGoClient(t, "JSON", n.Public(), centrifuge.Config{})
+	mustConnect(t, client)
+	j.want(connecting, "connected")
+	j.subscribe(client, "orders:1", centrifuge.SubscriptionConfig{})
+	j.want("orders:1 subscribing 0 subscribe called", "orders:1 subscribed, recoverable true, was recovering false, recovered false")
+	j.subscribe(client, "news", centrifuge.SubscriptionConfig{})
+	j.want("news subscribing 0 subscribe called", "news subscribed, recoverable false, was recovering false, recovered false")
+	for i := range 3 {
+		server.Do("CLIENT", "KILL", "TYPE", "pubsub")
+		j.want("news subscribing 2500 insufficient state", "news subscribed, recoverable false, was recovering false, recovered false")
+		n.publishDurably("orders:1", fmt.Sprint(i))
+		j.want(fmt.Sprint("orders:1: ", i))
+	}
+}

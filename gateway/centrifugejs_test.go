@@ -2,8 +2,10 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -31,4 +33,45 @@ func TestCentrifugeJS(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestReadmeSDK runs the README's program for pages, in Node, which has their WebSocket
+// behind a flag.
+func TestReadmeSDK(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--dev").ready()
+	program := strings.ReplaceAll(example(t, "js sdk"), "localhost:8000", n.Public().String())
+	dir, err := os.MkdirTemp(".", ".readme") // inside the module, where Node finds its libraries
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) }) // left over at worst
+	file := filepath.Join(dir, "example.mjs")
+	if err := os.WriteFile(file, []byte(program), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*patience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, "node", "--experimental-websocket", file)
+	var out safeBuffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		cancel()
+		_ = cmd.Wait() // it was killed: it would have gone on for ever
+	}()
+	says := func(text string) {
+		t.Helper()
+		eventually(t, "the program says "+text, func() error {
+			if !strings.Contains(out.String(), text) {
+				return errors.New(out.String())
+			}
+			return nil
+		})
+	}
+	says("up to date")
+	n.publish("orders", `{"id":7}`)
+	says("{ id: 7 } undefined")
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"sluice/gateway/hub"
+	"sluice/gateway/session"
 	"sluice/loop"
 	"sluice/pubsub"
 )
@@ -79,6 +80,7 @@ type snapshot struct {
 	inbox    pubsub.InboxStats
 	lease    pubsub.LeaseStats
 	presence pubsub.PresenceStats
+	errands  session.ErrandStats
 	app      *App
 }
 
@@ -214,6 +216,12 @@ func newMetrics(a *App) *metrics {
 		func(s *snapshot) float64 { return float64(s.presence.Outdated) })
 	counter("presence_resyncs_total", "How often all entries were written again, because Redis may have lost them.", func(s *snapshot) float64 { return float64(s.presence.Resyncs) })
 
+	gauge("errands_pending", "Calls to Redis that clients wait for: history, presence, what is relayed.", func(s *snapshot) float64 { return float64(s.errands.Pending) })
+	counter("errands_total", "Calls to Redis that clients have waited for, or wait for.", func(s *snapshot) float64 { return float64(s.errands.Made) })
+	counter("errands_failed_total", "Of those, how many failed; the log says why. The clients were told.", func(s *snapshot) float64 { return float64(s.errands.Failed) })
+	counter("errands_refused_total", "Calls of clients that there was no room for, because Redis does not keep up; the clients were told to try again.",
+		func(s *snapshot) float64 { return float64(s.errands.Refused) })
+
 	gauge("nodes", "Nodes that are alive as far as this one knows, itself included.", func(s *snapshot) float64 { return float64(s.lease.Peers) })
 	gauge("lease_age_seconds", "Time since this node last showed Redis that it lives; +Inf: it never has. Beyond node.lease_ttl the other nodes may take it for dead.",
 		func(s *snapshot) float64 { return age(s.lease.Age) })
@@ -270,7 +278,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a := m.app
-	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), presence: a.presence.Stats(), app: a}
+	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), errands: a.node.Errands.Stats(), presence: a.presence.Stats(), app: a}
 	for _, g := range m.figures {
 		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
 	}

@@ -62,8 +62,9 @@ func Closed(code codec.StatusCode) codec.StatusCode {
 		return TooManyRequests.Code
 	case codec.StatusInternalError:
 		return ServerError.Code
+	default:
+		return code
 	}
-	return code
 }
 
 // Unsubscription is why the server ends a subscription. With a code from 2500 on SDKs subscribe

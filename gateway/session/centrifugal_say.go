@@ -39,12 +39,7 @@ func (s *centrifugal) publish(h *Handler, c *loop.Conn, command uint32, r *proto
 			s.reply(h, c, &protocol.Reply{Id: command, Publish: &protocol.PublishResult{}})
 		}
 	}
-	channel := strings.Clone(r.Channel) // not to keep the frame
-	if h.node.Policy.relays(channel) {
-		h.relay(c, channel, r.Data, done)
-		return
-	}
-	h.tell(c, &s.guest, pubsub.Entry{Type: "message", Channel: channel, Data: r.Data}, done)
+	h.say(c, &s.guest, pubsub.Entry{Type: "message", Channel: strings.Clone(r.Channel), Data: r.Data}, done)
 }
 
 // rpc calls the services that read the inbox.

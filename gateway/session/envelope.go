@@ -92,6 +92,7 @@ var (
 	faultNotDurable  = &fault{"not_durable", "the channel's namespace is not durable: it has no positions"}
 	faultID          = &fault{"bad_id", "an id has 1 to 64 of A-Z a-z 0-9 _ . -"}
 	faultUnstored    = &fault{"unavailable", "not stored, or perhaps: send it again with the same id"}
+	faultReserved    = &fault{"denied", "a message that is relayed must not begin as durable ones do on their way to the nodes"}
 	faultUnreadable  = &fault{"unavailable", "the channel's log cannot be read: subscribe again in a while"}
 	faultNoAnswer    = &fault{"timeout", "no service has answered in time"}
 	faultNoChannelTo = &fault{"denied", "this client may not send through its channels"}

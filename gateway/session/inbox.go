@@ -163,6 +163,10 @@ func (h *Handler) unstored(u unstored) {
 	if c == nil || !c.Open() {
 		return
 	}
+	if errors.Is(u.err, errReserved) {
+		c.Close(codec.StatusPolicyViolation, "a message begins as durable ones do on their way to the nodes")
+		return
+	}
 	reason := "message not stored: send it again"
 	if errors.Is(u.err, pubsub.ErrInboxFull) {
 		reason = "message not stored: the inbox is full"

@@ -216,7 +216,16 @@ func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte
 		return
 	}
 	id, r := c.ID(), h.r
-	h.report(c, &s.guest, pubsub.Entry{Type: "message", Channel: channels, Data: append([]byte{}, payload...)}, func(err error) {
+	e := pubsub.Entry{Type: "message", Channel: channels, Data: append([]byte{}, payload...)}
+	if h.node.Policy.relaysAny(channels) {
+		h.say(c, &s.guest, e, func(err error) {
+			if err != nil {
+				h.unstored(unstored{id, err})
+			}
+		})
+		return
+	}
+	h.report(c, &s.guest, e, func(err error) {
 		if err != nil {
 			r.Post(unstored{id, err})
 		}

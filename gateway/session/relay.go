@@ -2,9 +2,13 @@ package session
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
+	"strings"
 	"time"
 
+	"sluice/gateway/hub"
 	"sluice/loop"
 	"sluice/pubsub"
 )
@@ -13,17 +17,67 @@ import (
 // client's choice.
 var errReserved = errors.New("session: a relayed message must not begin as durable messages do on their way to the nodes")
 
-// relays says whether what clients publish in a channel goes to its subscribers at
-// once, and not to the inbox.
+// relays says whether what clients say in a channel goes to its subscribers at once, and
+// not to the inbox.
 func (p *Policy) relays(channel string) bool { return p.Namespace(channel).Relay }
 
-// relay publishes what a client says in a channel whose namespace has that relayed:
-// with sluice_publish where it is durable. done, if any, is called as errand says.
-func (h *Handler) relay(c *loop.Conn, channel string, data []byte, done func(error)) {
+// relaysAny says that of channels, which are put together with spaces.
+func (p *Policy) relaysAny(channels string) bool {
+	for channel := range strings.FieldsSeq(channels) {
+		if p.relays(channel) {
+			return true
+		}
+	}
+	return false
+}
+
+// say passes on what a client says through e.Channel, one channel or several with spaces
+// between, or none: to the subscribers of those whose namespace has that relayed, and for
+// the others to the inbox. done, if any, is called as tell says, when all have it.
+func (h *Handler) say(c *loop.Conn, g *guest, e pubsub.Entry, done func(error)) {
+	if !h.node.Policy.relaysAny(e.Channel) {
+		h.tell(c, g, e, done)
+		return
+	}
+	var rest []string
+	waiting := 0
+	var worst error
+	one := func(err error) {
+		if err != nil {
+			worst = err
+		}
+		if waiting--; waiting == 0 && done != nil {
+			done(worst)
+		}
+	}
+	for channel := range strings.FieldsSeq(e.Channel) {
+		if !h.node.Policy.relays(channel) {
+			rest = append(rest, channel)
+			continue
+		}
+		waiting++
+		h.relay(c, g, channel, &e, one)
+	}
+	if len(rest) > 0 {
+		waiting++
+		e.Channel = strings.Join(rest, " ")
+		h.tell(c, g, e, one)
+	}
+}
+
+// relay publishes what a client says in a channel, with sluice_publish where that is
+// durable. There an ID keeps it from being published twice.
+func (h *Handler) relay(c *loop.Conn, g *guest, channel string, e *pubsub.Entry, done func(error)) {
 	n := h.node.Policy.Namespace(channel)
+	data := e.Data
+	o := pubsub.DurableOptions{Size: n.HistorySize, TTL: int(n.HistoryTTL / time.Second)}
+	if e.ID != "" { // shortened, and fit for a key, whatever stands in the user's name
+		sum := sha256.Sum256([]byte(scopedID(g, hub.ConnName(h.node.Life, c.ID()), e.ID)))
+		o.ID = base64.RawURLEncoding.EncodeToString(sum[:])
+	}
 	h.errand(c, func(ctx context.Context, b Broker) error {
 		if n.Durable != nil && *n.Durable {
-			_, _, err := b.PublishDurable(ctx, channel, data, pubsub.DurableOptions{Size: n.HistorySize, TTL: int(n.HistoryTTL / time.Second)})
+			_, _, err := b.PublishDurable(ctx, channel, data, o)
 			return err
 		}
 		if pubsub.IsReserved(data) {

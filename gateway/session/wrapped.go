@@ -239,10 +239,12 @@ func (s *wrapped) send(h *Handler, c *loop.Conn, k *command) *fault {
 		return faultDenied
 	}
 	id := k.ID
-	h.tell(c, &s.guest, pubsub.Entry{Type: "message", ID: id, Channel: channels, Data: k.payload()}, func(err error) {
+	h.say(c, &s.guest, pubsub.Entry{Type: "message", ID: id, Channel: channels, Data: k.payload()}, func(err error) {
 		switch {
 		case err != nil && id == "":
 			h.unstored(unstored{c.ID(), err})
+		case errors.Is(err, errReserved):
+			c.Send((&notice{ID: id, Error: faultReserved}).frame())
 		case err != nil:
 			c.Send((&notice{ID: id, Error: faultUnstored}).frame())
 		case id != "":
