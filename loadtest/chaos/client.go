@@ -34,17 +34,9 @@ const (
 
 // connect subscribes to channels at a node.
 func connect(ctx context.Context, l *life, number int, channels []string) (*client, error) {
-	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", l.public)
+	c, err := dial(ctx, l, url.Values{"channel": channels}, "")
 	if err != nil {
 		return nil, err
-	}
-	c := &client{Conn: conn, life: l, subs: map[string]*history.Subscription{}}
-	c.dec.Init(&decoding)
-	stop := context.AfterFunc(ctx, func() { conn.Close() })
-	defer stop()
-	if err := c.shake(channels); err != nil {
-		conn.Close()
-		return nil, fmt.Errorf("connecting to %s: %w", l.key, err)
 	}
 	opened := time.Now().UnixNano()
 	for _, ch := range channels {
@@ -53,13 +45,32 @@ func connect(ctx context.Context, l *life, number int, channels []string) (*clie
 	return c, nil
 }
 
-func (c *client) shake(channels []string) error {
+// dial opens /ws with a query, and with a subprotocol unless that is "".
+func dial(ctx context.Context, l *life, query url.Values, protocol string) (*client, error) {
+	conn, err := (&net.Dialer{Timeout: time.Second}).DialContext(ctx, "tcp", l.public)
+	if err != nil {
+		return nil, err
+	}
+	c := &client{Conn: conn, life: l, subs: map[string]*history.Subscription{}}
+	c.dec.Init(&decoding)
+	stop := context.AfterFunc(ctx, func() { conn.Close() })
+	defer stop()
+	if err := c.shake(query, protocol); err != nil {
+		conn.Close()
+		return nil, fmt.Errorf("connecting to %s: %w", l.key, err)
+	}
+	return c, nil
+}
+
+func (c *client) shake(query url.Values, protocol string) error {
 	if err := c.SetDeadline(time.Now().Add(handshakeTimeout)); err != nil {
 		return err
 	}
-	query := url.Values{"channel": channels}
-	if _, err := fmt.Fprintf(c, "GET /ws?%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n\r\n",
-		query.Encode(), c.life.public, handshakeKey); err != nil {
+	if protocol != "" {
+		protocol = "Sec-WebSocket-Protocol: " + protocol + "\r\n"
+	}
+	if _, err := fmt.Fprintf(c, "GET /ws?%s HTTP/1.1\r\nHost: %s\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: %s\r\n%s\r\n",
+		query.Encode(), c.life.public, handshakeKey, protocol); err != nil {
 		return err
 	}
 	for {

@@ -50,7 +50,7 @@ func (e *event) heal() { e.Healed = now() }
 func (e *event) hits(node int) bool { return e.Nodes == nil || slices.Contains(e.Nodes, node) }
 
 // faults are all there are.
-var faults = slices.Concat(serverFaults, groupFaults, networkFaults, nodeFaults)
+var faults = slices.Concat(serverFaults, groupFaults, networkFaults, nodeFaults, dataFaults)
 
 // choose takes those that are named and possible; no name takes all.
 func choose(names []string, topology string) ([]fault, error) {

@@ -12,21 +12,21 @@ import (
 )
 
 // alone are the topologies where nobody takes over from a server that fails.
-var alone = []string{"standalone", "shards"}
+var alone = []string{"standalone", "aof", "shards"}
 
 // serverFaults happen to one redis-server.
 var serverFaults = []fault{
 	{"kill", alone, func(ctx context.Context, r *rig, random *rand.Rand, e *event) error {
 		s := r.victim(random, e)
 		e.away = true
-		e.begin("kill -9 and restart of %s, which keeps nothing", s.Addr)
+		e.begin("kill -9 and restart of %s, which keeps %s", s.Addr, r.backend.kept())
 		s.Kill()
 		e.From = now()
 		hold(ctx, r.length(random))
 		defer e.heal()
 		return s.Restart()
 	}},
-	{"kill-aof", alone, func(ctx context.Context, r *rig, random *rand.Rand, e *event) error {
+	{"kill-aof", []string{"standalone", "shards"}, func(ctx context.Context, r *rig, random *rand.Rand, e *event) error {
 		s := r.victim(random, e)
 		if err := persist(s); err != nil {
 			return err

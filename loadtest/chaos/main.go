@@ -33,12 +33,15 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	names := flags.String("faults", "", "which faults, with commas between; default: all of the topology; list: print them")
 	flags.IntVar(&o.Nodes, "nodes", 3, "sluice processes")
 	flags.IntVar(&o.Channels, "channels", 24, "channels")
+	flags.IntVar(&o.Durable, "durable", 6, "durable channels")
+	flags.IntVar(&o.Follow, "followers", 3, "clients that follow each durable channel, and are cut off again and again")
 	flags.Float64Var(&o.Rate, "rate", 20, "messages a second on each channel")
 	flags.DurationVar(&o.For, "for", time.Minute, "how long faults are made")
 	flags.IntVar(&o.Rounds, "rounds", 0, "how often each fault is made at the most; 0: as often as there is time")
 	flags.DurationVar(&o.Quiet, "quiet", time.Second, "the least time without a fault between two of them")
 	flags.DurationVar(&o.Longest, "longest", 5*time.Second, "the most that a fault lasts, where its length is drawn")
 	flags.Uint64Var(&o.Seed, "seed", rand.Uint64(), "what is drawn: order, lengths and victims of faults")
+	busy := flags.Bool("busy", false, "the machine has other work, too: what depends on time is shown, and not judged")
 	file := flags.String("out", "", "write everything to this file as JSON")
 	if err := flags.Parse(args); err != nil {
 		return 2
@@ -59,7 +62,7 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		return 2
 	}
 	rep.print(stdout)
-	if failed := rep.failed(true); len(failed) > 0 {
+	if failed := rep.failed(!*busy); len(failed) > 0 {
 		fmt.Fprintf(stdout, "chaos: FAILED, %d verdicts do not hold; once more: -topology %s -seed %d\n", len(failed), o.Topology, o.Seed)
 		return 1
 	}

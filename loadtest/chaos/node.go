@@ -25,6 +25,7 @@ type node struct {
 	name    string
 	program string
 	redis   string
+	config  string
 
 	mu   sync.Mutex
 	life *life   // guarded by mu; nil: none runs
@@ -57,7 +58,7 @@ func (n *node) start(ctx context.Context) error {
 	number := len(n.past) + 1
 	n.mu.Unlock()
 	l := &life{key: fmt.Sprintf("%s#%d", n.name, number), node: n.index, ended: make(chan struct{})}
-	l.cmd = exec.Command(n.program, "--anonymous", "--node-id", n.name, "--redis", n.redis, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
+	l.cmd = exec.Command(n.program, "--anonymous", "--config", n.config, "--node-id", n.name, "--redis", n.redis, "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
 		"--queue-max", "64MiB", "--shutdown-timeout", "3s")
 	// The kernel kills the node with the thread that started it, so that none outlives the rig.
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

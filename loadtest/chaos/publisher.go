@@ -107,7 +107,7 @@ type router interface {
 	patience() time.Duration
 }
 
-// publisher is one connection to Redis. Nothing is ever sent twice.
+// publisher is one connection to Redis. It sends nothing twice by itself.
 type publisher struct {
 	router
 	channel   string
@@ -149,13 +149,22 @@ func (p *publisher) publish(payload []byte) error {
 		p.receivers = n
 		return nil
 	}
+	p.failed(err)
+	return err
+}
+
+// failed gives the connection up and goes where Redis has sent it, if it has.
+func (p *publisher) failed(err error) {
 	p.close()
-	addr := ""
-	if rest, ok := strings.CutPrefix(err.Error(), "MOVED "); ok {
+	p.moved(p.channel, elsewhere(err, "MOVED "))
+}
+
+// elsewhere is the address in an answer of a Cluster's; "": it names none.
+func elsewhere(err error, word string) (addr string) {
+	if rest, ok := strings.CutPrefix(err.Error(), word); ok {
 		_, addr, _ = strings.Cut(rest, " ")
 	}
-	p.moved(p.channel, addr)
-	return err
+	return addr
 }
 
 func (p *publisher) close() {

@@ -32,6 +32,7 @@ type report struct {
 	// Gaps are the windows as the nodes told them, by life.
 	Gaps     map[string][]gapRecord `json:"gaps"`
 	NoGaps   bool                   `json:"no_gap_reports"` // no node has /api/gaps
+	Durable  followed               `json:"durable"`
 	Verdicts []verdict              `json:"verdicts"`
 }
 
@@ -44,6 +45,7 @@ type outcome struct {
 	NotReady map[string]float64 `json:"notready_ms"` // from the beginning to the first 503
 	Ready    map[string]float64 `json:"ready_ms"`    // from the first message acked to the first 200 after a 503
 	Counts   history.Counts     `json:"counts"`
+	Followed history.Followed   `json:"durable"` // from its beginning to that of the next one
 }
 
 // verdict is one of the things required.
@@ -80,6 +82,7 @@ func (r *rig) judge() *report {
 		rep.Events = append(rep.Events, o)
 	}
 	rep.Doubted, rep.Idly = r.doubted(h)
+	r.judgeDurable(rep, h.Faults)
 	rep.verdicts()
 	return rep
 }
@@ -305,6 +308,7 @@ func (rep *report) verdicts() {
 	rep.add(false, t.OutOfOrder == 0, "in order per channel and publisher", "%d", t.OutOfOrder)
 	rep.add(false, t.LostSilently == 0, "every loss inside a window that the node reported", "%d lost and told, %d lost silently, %d windows over %.1f %% of the nodes' time, %.1f %% of that without a fault", t.LostTold, t.LostSilently, rep.Windows, rep.Doubted, rep.Idly)
 	rep.add(false, rep.altered() == 0, "no message altered but by a corrupting network", "%d", t.Altered)
+	rep.durableVerdicts()
 	rep.add(false, len(rep.Dropped) == 0, "no client dropped by a node that lives", "%d", len(rep.Dropped))
 	var resumes, notices, again []float64
 	for _, e := range rep.Events {
@@ -343,7 +347,7 @@ func (rep *report) verdicts() {
 
 // altered is how many messages came altered although no byte had been.
 func (rep *report) altered() int64 {
-	if slices.ContainsFunc(rep.Events, func(o outcome) bool { return o.spoils }) {
+	if rep.spoiled() {
 		return 0
 	}
 	return rep.Total.Altered
@@ -408,10 +412,15 @@ func (rep *report) print(out io.Writer) {
 		fmt.Fprintln(out, err)
 	}
 	fmt.Fprintln(out)
+	printDurable(out, rep.Durable.Before, rep.Events)
+	fmt.Fprintln(out)
+	for reason, n := range rep.Durable.Refused {
+		fmt.Fprintf(out, "durable: a follower's visit ended early, %d times: %s\n", n, reason)
+	}
 	for _, group := range []struct {
 		title string
 		lines []string
-	}{{"not well again", rep.Broken}, {"what was odd", rep.Oddness}, {"dropped", rep.Dropped}, {"readiness lied", rep.Lies}} {
+	}{{"not well again", rep.Broken}, {"what was odd", rep.Oddness}, {"durable", rep.Durable.Oddness}, {"dropped", rep.Dropped}, {"readiness lied", rep.Lies}} {
 		for i, line := range group.lines {
 			if i == 12 {
 				fmt.Fprintf(out, "%s: … %d in all\n", group.title, len(group.lines))

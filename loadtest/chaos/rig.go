@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -22,6 +23,8 @@ type options struct {
 	Faults   []string // by name; empty: all that the topology knows
 	Nodes    int
 	Channels int
+	Durable  int     // durable channels
+	Follow   int     // followers of each of them
 	Rate     float64 // messages a second and channel
 	For      time.Duration
 	Rounds   int           // of each fault at the most; 0: as For allows
@@ -47,6 +50,7 @@ type rig struct {
 	streams  []*stream
 	big      *stream // what overruns buffers
 	crowd    *crowd
+	durable  *durable
 	events   []*event
 	carriers map[string][]history.Carrier // by channel, in order
 	deposed  []reign
@@ -74,13 +78,23 @@ func run(ctx context.Context, o options) (rep *report, err error) {
 	}
 	defer func() { err = errors.Join(err, r.backend.close()) }()
 	r.layOut()
+	r.layOutDurable()
+	dir, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	config, err := r.durable.configuration(dir)
+	if err != nil {
+		return nil, err
+	}
 	defer func() {
 		for _, n := range r.nodes {
 			n.stop()
 		}
 	}()
 	for i, url := range r.backend.urls {
-		n := &node{index: i, name: fmt.Sprintf("n%d", i+1), program: o.Program, redis: url}
+		n := &node{index: i, name: fmt.Sprintf("n%d", i+1), program: o.Program, redis: url, config: config}
 		r.nodes = append(r.nodes, n)
 		if err := n.start(ctx); err != nil {
 			return nil, err
@@ -90,6 +104,7 @@ func run(ctx context.Context, o options) (rep *report, err error) {
 	defer leave()
 	var all, publishers sync.WaitGroup
 	r.populate(clients, &all)
+	r.durable.follow(clients, &all)
 	quit := make(chan struct{})
 	final, giveUp := context.WithCancel(ctx)
 	defer giveUp()
@@ -98,6 +113,7 @@ func run(ctx context.Context, o options) (rep *report, err error) {
 			publishers.Go(func() { s.run(final, quit, time.Duration(float64(time.Second)/o.Rate), r.backend.router) })
 		}
 	}
+	r.durable.publish(final, quit, &publishers)
 	err = r.faultAfterFault(ctx, chosen)
 	close(quit)
 	time.AfterFunc(drainTime, giveUp)
@@ -215,6 +231,9 @@ func (r *rig) one(ctx context.Context, f fault, random *rand.Rand) {
 	if err == nil {
 		err = r.noteCarriers(e)
 	}
+	if err == nil {
+		err = r.durable.survey(ctx, e)
+	}
 	r.events = append(r.events, e)
 	if err != nil {
 		r.faults = append(r.faults, fmt.Sprintf("%s (%s): %v", f.name, e.Detail, err))
@@ -298,7 +317,7 @@ func (r *rig) unsettled(after int64) error {
 			return fmt.Errorf("%s is not ready: %s\nits log:\n%s", n.name, l.watch.reason(), l.logText())
 		}
 	}
-	return nil
+	return r.durable.unsettled(after)
 }
 
 // history is what was written down.

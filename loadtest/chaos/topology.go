@@ -21,6 +21,7 @@ type backend struct {
 	servers  []*redisproc.Server // that hold data
 	sentinel *redisproc.Sentinel // nil: none
 	cluster  *redisproc.Cluster  // nil: none
+	args     []string            // of servers that stand alone
 	urls     []string            // by node
 	router   router
 
@@ -31,7 +32,7 @@ type backend struct {
 }
 
 // topologies are the names of -topology.
-var topologies = []string{"standalone", "shards", "sentinel", "cluster"}
+var topologies = []string{"standalone", "aof", "shards", "sentinel", "cluster"}
 
 // shards is how many servers the topology of this name has.
 const shards = 3
@@ -46,13 +47,16 @@ func startBackend(topology string, nodes int) (*backend, error) {
 
 func (b *backend) start(nodes int) (err error) {
 	switch b.topology {
-	case "standalone", "shards":
+	case "standalone", "aof", "shards":
 		n := 1
+		if b.topology == "aof" {
+			b.args = []string{"--appendonly", "yes"}
+		}
 		if b.topology == "shards" {
 			n = shards
 		}
 		for range n {
-			s, err := redisproc.Start()
+			s, err := redisproc.Start(b.args...)
 			if err != nil {
 				return err
 			}
@@ -95,6 +99,14 @@ func (b *backend) proxy(nodes int) error {
 		b.urls = append(b.urls, strings.Join(urls, ","))
 	}
 	return nil
+}
+
+// kept says what a server finds again when it is started anew.
+func (b *backend) kept() string {
+	if b.topology == "aof" {
+		return "its append-only file"
+	}
+	return "nothing"
 }
 
 func (b *backend) same(nodes int, url string) {
