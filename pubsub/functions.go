@@ -26,7 +26,7 @@ var presenceSource string
 var dispatchSource string
 
 // FunctionsVersion is that of functions.lua.
-const FunctionsVersion = 2
+const FunctionsVersion = 3
 
 // FunctionLibrary is what FUNCTION LOAD takes: the functions by which services
 // publish durable messages and read their log. They are documented in it.

@@ -7,12 +7,13 @@
 --
 --   {sluice:orders}.log       stream; an entry's id is its position, "<position>-0"; fields: p the position of the
 --                             entry before it, d the payload, x the connection that is not to get it
---   {sluice:orders}.meta      hash: last, the position of the newest entry ever; epoch, the position at which it began
+--   {sluice:orders}.meta      hash: last, the position of the newest entry ever; epoch, the position at which it began;
+--                             line, what Redis calls the sequence of writes that the last one was made in
 --   {sluice:orders}.id.<id>   string: the position of the message that was published with this idempotency key
 --
 -- A position is one integer below 2^53, Redis' clock in microseconds since 2026 or one more than the last, whichever
 -- is more. So it is never handed out again, whatever Redis has forgotten, and it identifies what was published.
-local VERSION = 2            -- one more with each change: a node replaces an older library, never a newer one
+local VERSION = 3            -- one more with each change: a node replaces an older library, never a newer one
 local BEGAN = 1767225600 -- 2026-01-01 in Unix seconds
 
 local MAX_SIZE = 100000      -- entries
@@ -20,6 +21,7 @@ local MAX_TTL = 366 * 86400  -- seconds
 local MAX_ID = 128           -- bytes of an idempotency key
 local ID_TTL = 300           -- seconds that an idempotency key is remembered, at least
 local META_TTL = 31 * 86400  -- seconds that a channel's last position outlives its log
+local LINE_AGE = 100000      -- microseconds for which a server's line is not asked for again
 
 local register = redis.register_function
 local registered = {} -- for the script
@@ -59,18 +61,32 @@ local function now()
   return (tonumber(time[1]) - BEGAN) * 1000000 + tonumber(time[2])
 end
 
--- state returns the position of the newest message of a channel and the channel's epoch. A channel that has none, or
--- whose hash was lost, begins at a position of its own, which nobody else has ever been at: where nothing is known
--- nothing can be proven, not even that nothing was published.
-local function state(channel, log, meta)
-  local was = redis.call('HMGET', meta, 'last', 'epoch')
-  if was[1] and was[2] then return tonumber(was[1]), was[2] end
-  local last = now()
+local known, known_at = nil, 0 -- the line, and when that was found out
+
+-- line names the sequence of writes that this server's data is the result of: Redis begins another one, with another
+-- replication id, when it starts, and when a replica takes its master's place. nil: the caller may not ask (ACL +info).
+local function line(at)
+  if not known or math.abs(at - known_at) >= LINE_AGE then
+    local info = redis.pcall('INFO', 'replication')
+    known, known_at = type(info) == 'string' and string.match(info, 'master_replid:(%x+)') or nil, at
+  end
+  return known
+end
+
+-- state returns the position of the newest message of a channel, the channel's epoch, and a position of this moment. A
+-- channel that has none, or whose hash was lost, begins at a position of its own, which nobody else has ever been at:
+-- where nothing is known nothing can be proven, not even that nothing was published. So does one that was last written
+-- in another line: then messages may have been taken of which this server knows nothing.
+local function state(log, meta)
+  local was, at = redis.call('HMGET', meta, 'last', 'epoch', 'line'), now()
+  local here = line(at)
+  if was[1] and was[2] and (was[3] == here or not here) then return tonumber(was[1]), was[2], at end
+  local last = math.max(at, (tonumber(was[1]) or 0) + 1)
   local newest = redis.call('XREVRANGE', log, '+', '-', 'COUNT', '1')[1]
   if newest then last = math.max(last, tonumber(string.match(newest[1], '^%d+')) + 1) end
-  redis.call('HSET', meta, 'last', text(last), 'epoch', text(last))
+  redis.call('HSET', meta, 'last', text(last), 'epoch', text(last), 'line', here or '')
   redis.call('EXPIRE', meta, text(META_TTL))
-  return last, text(last)
+  return last, text(last), at
 end
 
 local function failure(reason) return redis.error_reply('ERR sluice: ' .. reason) end
@@ -119,7 +135,7 @@ local function publish(keys, args)
   if not o then return failure(reason) end
   local size, ttl = o.size or 1000, o.ttl or 86400
   local log, meta = '{' .. channel .. '}.log', '{' .. channel .. '}.meta'
-  local last, epoch = state(channel, log, meta)
+  local last, epoch, at = state(log, meta)
 
   local memory = o.id and '{' .. channel .. '}.id.' .. o.id
   if memory then
@@ -127,7 +143,7 @@ local function publish(keys, args)
     if seen then return { tonumber(seen), epoch } end
   end
 
-  local position = math.max(now(), last + 1)
+  local position = math.max(at, last + 1)
   local entry = { log, 'MAXLEN', text(size), text(position) .. '-0', 'p', text(last), 'd', payload }
   if o.exclude then entry[#entry + 1] = 'x'; entry[#entry + 1] = o.exclude end
   redis.call('XADD', unpack(entry))
@@ -161,8 +177,8 @@ local HISTORY_OPTIONS = {
 --
 -- reads the log, oldest first, what came after a position, or all of it; limit entries at most, 1000 where that is left
 -- out. last is the position to go on from. proven is 1 where the entries are everything that was published after since:
--- the log holds the entry at since, or its first entry after names since as the one before, or nothing was published
--- after; and all of them are returned. It is 0 where something may be missing, and always where since is left out.
+-- the first of them names since as the one before, or nothing was published after; and all of them are returned. It is
+-- 0 where something may be missing, and always where since is left out.
 -- before has the log read backwards, newest first, from the entry before a position, or with 0 from the newest.
 local function history(keys, args)
   local channel = keys[1]
@@ -172,8 +188,8 @@ local function history(keys, args)
   if o.since and o.before then return failure('give since or before, not both') end
   local since, limit = o.since or 0, o.limit or 1000
   local log, meta = '{' .. channel .. '}.log', '{' .. channel .. '}.meta'
-  local last, epoch = state(channel, log, meta)
-  local entries, here = {}, false
+  local last, epoch = state(log, meta)
+  local entries = {}
   if o.before then
     local from = o.before > 0 and text(o.before - 1) .. '-0' or '+'
     if limit > 0 then
@@ -183,15 +199,16 @@ local function history(keys, args)
   end
   for _, row in ipairs(redis.call('XRANGE', log, text(since) .. '-0', '+', 'COUNT', text(limit + 2))) do
     local e = entry(row)
-    if e[1] == since then here = true else entries[#entries + 1] = e end
+    if e[1] ~= since then entries[#entries + 1] = e end
   end
   local cut = #entries > limit
   while #entries > limit do entries[#entries] = nil end
-  local chained = here or (#entries > 0 and entries[1][2] == since) or (#entries == 0 and not cut and last == since)
-  local proven = chained and not cut
-  for i = 2, #entries do proven = proven and entries[i][2] == entries[i - 1][1] end
-  local newest = #entries > 0 and entries[#entries][1] or since
-  if not cut and newest ~= last then proven = false end -- the log has lost its end, or the hash was
+  local proven, newest = not cut, since
+  for _, e in ipairs(entries) do
+    proven = proven and e[2] == newest
+    newest = e[1]
+  end
+  proven = proven and newest == last -- else the log has lost its end, or begins anew
   return { last, epoch, proven and 1 or 0, entries }
 end
 

@@ -38,21 +38,19 @@ func (l *redisLog) publish() *Message {
 // history is sluice_history.
 func (l *redisLog) history(since pubsub.Position, limit int) pubsub.History {
 	var after []pubsub.Durable
-	here := false
 	for _, e := range l.entries {
-		here = here || e.Position == since
 		if e.Position > since {
 			after = append(after, e)
 		}
 	}
 	h := pubsub.History{Last: l.last, Epoch: fmt.Sprint(l.epoch), Entries: after[:min(len(after), limit)]}
 	newest := since
-	h.Proven = here || len(after) > 0 && after[0].Before == since || len(after) == 0 && l.last == since
-	for i, e := range h.Entries {
-		h.Proven = h.Proven && (i == 0 || e.Before == h.Entries[i-1].Position)
+	h.Proven = since != 0
+	for _, e := range h.Entries {
+		h.Proven = h.Proven && e.Before == newest
 		newest = e.Position
 	}
-	h.Proven = h.Proven && newest == l.last && since != 0
+	h.Proven = h.Proven && newest == l.last
 	return h
 }
 
