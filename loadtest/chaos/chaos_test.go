@@ -41,17 +41,21 @@ func TestMain(m *testing.M) {
 // TestFaults makes each of these faults once. What clients got is asserted; how
 // long it took is not, because it depends on what else the machine does.
 func TestFaults(t *testing.T) {
-	for _, test := range []struct{ topology, faults string }{
-		{"sentinel", "failover,failover-kill,client-kill"},
-		{"cluster", "failover,failover-kill,client-kill,migrate,overrun"},
-		{"shards", "kill,freeze,client-kill,blackhole,cut,node-kill,overrun-stall"},
-		{"standalone", "kill,freeze,client-kill,sleep,blackhole,blackhole-up,corrupt,delay,cut,node-kill,node-stop,overrun"},
+	for _, test := range []struct {
+		topology, faults string
+		durable          int
+	}{
+		{"sentinel", "failover,failover-kill,failover-lossy,client-kill", 4},
+		{"cluster", "failover,failover-kill,failover-lossy,client-kill,migrate,migrate-log,overrun", 4},
+		{"aof", "kill,rollback,flush,del,client-kill,node-kill", 4},
+		{"shards", "kill,freeze,client-kill,blackhole,cut,node-kill,overrun-stall", 0},
+		{"standalone", "kill,freeze,client-kill,sleep,blackhole,blackhole-up,corrupt,delay,cut,node-kill,node-stop,overrun", 0},
 	} {
 		t.Run(test.topology, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
 			rep, err := run(t.Context(), options{Program: program, Topology: test.topology, Faults: strings.Split(test.faults, ","),
-				Nodes: 2, Channels: 12, Rate: 20, For: time.Minute, Rounds: 1, Quiet: 100 * time.Millisecond, Longest: 700 * time.Millisecond, Seed: 1, Out: &out})
+				Nodes: 2, Channels: 12, Durable: test.durable, Follow: 2, Rate: 20, For: time.Minute, Rounds: 1, Quiet: 100 * time.Millisecond, Longest: 700 * time.Millisecond, Seed: 1, Out: &out})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, &out)
 			}

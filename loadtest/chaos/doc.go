@@ -12,6 +12,13 @@
 // to into its class: delivered, lost and told by its node's /api/gaps, lost
 // silently, and so on. The exit status is 1 if a verdict does not hold.
 //
+// Some channels are durable: services publish on them with sluice_publish, and repeat
+// with the same id what they have no answer to; followers, clients in the dialect
+// sluice.v1, are cut off and come back, to any node, with the last position that they
+// have. history.Follow judges what they were told: whatever Redis loses, goes back to
+// or trims, between two messages of a chain nothing is missing that a service was told
+// a position for. A chain begins anew where the client was told so.
+//
 // # What is measured
 //
 //   - resume: from the first message that Redis acked after the fault to the first
@@ -25,9 +32,10 @@
 //
 // # Where things are
 //
-// rig.go is a run. topology.go is Redis in four shapes and where publishers send
+// rig.go is a run. topology.go is Redis in five shapes and where publishers send
 // to; node.go a sluice process and what is asked of it; client.go and crowd.go the
-// clients; publisher.go the messages; fault.go and fault_*.go the faults; report.go
+// clients; publisher.go the messages; durable.go, service.go and follower.go the same
+// for durable channels; fault.go and fault_*.go the faults; report.go
 // what came of it. Two faces of the same thing stay apart on purpose: the rig
 // finds shards and owners of slots by itself, not with the node's code.
 package main

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -52,7 +53,7 @@ func (d *durable) configuration(dir string) (string, error) {
 	return file, os.WriteFile(file, []byte("namespaces: [{name: "+durableSpace+", durable: true}]\nrecovery: {max: 2000}\n"), 0o600)
 }
 
-// layOut says what is published where. Every fourth channel's log is kept shorter
+// layOutDurable says what is published where. Every fourth channel's log is kept shorter
 // than what clients miss.
 func (r *rig) layOutDurable() {
 	r.durable = &durable{rig: r, refused: map[string]int{}}
@@ -89,6 +90,14 @@ func (d *durable) publish(ctx context.Context, quit <-chan struct{}, all *sync.W
 			all.Go(func() { s.run(ctx, quit, every*time.Duration(services)) })
 		}
 	}
+}
+
+// any is one of the channels.
+func (d *durable) any(random *rand.Rand) (*channelLog, error) {
+	if len(d.logs) == 0 {
+		return nil, errors.New("the run has no durable channel: -durable says how many")
+	}
+	return d.logs[random.IntN(len(d.logs))], nil
 }
 
 // unsettled is nil when on every channel a follower has got what was sent after a

@@ -52,11 +52,12 @@ func (e *event) hits(node int) bool { return e.Nodes == nil || slices.Contains(e
 // faults are all there are.
 var faults = slices.Concat(serverFaults, groupFaults, networkFaults, nodeFaults, dataFaults)
 
-// choose takes those that are named and possible; no name takes all.
+// choose takes those that are named and possible; no name takes all, but for one
+// that has messages altered: what a client then takes for a position is anything.
 func choose(names []string, topology string) ([]fault, error) {
 	var list []fault
 	for _, f := range faults {
-		if (f.on == nil || slices.Contains(f.on, topology)) && (len(names) == 0 || slices.Contains(names, f.name)) {
+		if (f.on == nil || slices.Contains(f.on, topology)) && (len(names) == 0 && f.name != "corrupt" || slices.Contains(names, f.name)) {
 			list = append(list, f)
 		}
 	}

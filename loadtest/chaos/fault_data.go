@@ -38,7 +38,10 @@ var dataFaults = []fault{
 		return err
 	}},
 	{"del", nil, func(_ context.Context, r *rig, random *rand.Rand, e *event) error {
-		l := r.durable.logs[random.IntN(len(r.durable.logs))]
+		l, err := r.durable.any(random)
+		if err != nil {
+			return err
+		}
 		s, err := r.backend.carrier(l.channel)
 		if err != nil {
 			return err
@@ -72,7 +75,10 @@ var dataFaults = []fault{
 		return err
 	}},
 	{"migrate-log", inCluster, func(_ context.Context, r *rig, random *rand.Rand, e *event) error {
-		l := r.durable.logs[random.IntN(len(r.durable.logs))]
+		l, err := r.durable.any(random)
+		if err != nil {
+			return err
+		}
 		slot, err := r.backend.cluster.Slot(prefix + l.channel)
 		if err != nil {
 			return err
@@ -100,7 +106,11 @@ var dataFaults = []fault{
 // logVictim is a server that carries a durable channel. The channels that it
 // carries are the event's.
 func (r *rig) logVictim(random *rand.Rand, e *event) *redisproc.Server {
-	s, err := r.backend.carrier(r.durable.logs[random.IntN(len(r.durable.logs))].channel)
+	l, err := r.durable.any(random)
+	if err != nil {
+		return r.victim(random, e)
+	}
+	s, err := r.backend.carrier(l.channel)
 	if err != nil {
 		s = r.backend.servers[0] // as in victim
 	}

@@ -9,13 +9,13 @@ import (
 
 // Followed are the figures of durable channels. The first seven are violations.
 type Followed struct {
-	Undetected     int64 `json:"undetected_gaps"`  // messages missing between two that came in one chain
-	FalseRecovered int64 `json:"false_recovered"`  // messages missing after recovered:true
-	Duplicate      int64 `json:"duplicate"`        // a position twice in one chain
-	OutOfOrder     int64 `json:"out_of_order"`     // a position behind a later one in one chain
-	Altered        int64 `json:"altered"`          // not what anybody sent, or on another channel
-	Misplaced      int64 `json:"misplaced"`        // at another position than the service was told
-	Stuck          int64 `json:"stuck"`            // followers that did not come to the end of their log
+	Undetected     int64 `json:"undetected_gaps"` // messages missing between two that came in one chain
+	FalseRecovered int64 `json:"false_recovered"` // messages missing after recovered:true
+	Duplicate      int64 `json:"duplicate"`       // a position twice in one chain
+	OutOfOrder     int64 `json:"out_of_order"`    // a position behind a later one in one chain
+	Altered        int64 `json:"altered"`         // not what anybody sent, or on another channel
+	Misplaced      int64 `json:"misplaced"`       // at another position than the service was told
+	Stuck          int64 `json:"stuck"`           // followers that did not come to the end of their log
 
 	Delivered int64 `json:"delivered"`
 	Twice     int64 `json:"published_twice"` // deliveries of a message that Redis has published a second time, when it was sent again
