@@ -61,9 +61,8 @@ type InboxOptions struct {
 	Life string
 	// Forgotten says that the record of open connections has lost some, because
 	// Redis has lost data or there was no room to remember what it would not take.
-	// Those that are open should be added again, with connect; and those that Gone
-	// finds, with disconnect. It may be nil, is called from any goroutine and must
-	// not block.
+	// Those that are open should be added again, with connect. It may be nil, is
+	// called from the writer's goroutine, when Redis takes entries, and must not block.
 	Forgotten func()
 
 	// Down and Up say that Redis stopped and started to take entries. Any may
@@ -139,6 +138,7 @@ type Inbox struct {
 	owedBytes int64      // guarded by mu
 	owedNext  time.Time  // guarded by mu; when the next attempt is due
 	record    record     // guarded by mu
+	lost      bool       // guarded by mu; Forgotten has to be called
 	flight    time.Time  // guarded by mu; when the oldest entry of the batch under way was added
 	running   bool       // guarded by mu
 	closed    bool       // guarded by mu
@@ -187,10 +187,7 @@ func (b *Inbox) Add(e Entry) error {
 	}
 	b.stats.Added++
 	b.mu.Unlock()
-	select {
-	case b.wake <- struct{}{}:
-	default:
-	}
+	b.rouse()
 	return nil
 }
 

@@ -27,21 +27,39 @@ func (b *Inbox) owe(e waiting) (lost bool) {
 // retryOwed has the next attempt made now. b.mu is held.
 func (b *Inbox) retryOwed() {
 	b.owedNext = time.Time{}
+	b.rouse()
+}
+
+// forgot notes that the record is not what it should be, if that is so.
+func (b *Inbox) forgot(lost bool) {
+	if !lost {
+		return
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lost = true
+	b.rouse()
+}
+
+// rouse has the writer look what there is to do.
+func (b *Inbox) rouse() {
 	select {
 	case b.wake <- struct{}{}:
 	default:
 	}
 }
 
-// forgot tells that the record is not what it should be, if that is so.
-func (b *Inbox) forgot(lost bool) {
-	if !lost {
-		return
+// tellForgotten says that what is open has to be added again, once Redis can be
+// expected to take it.
+func (w *inboxWriter) tellForgotten() {
+	w.mu.Lock()
+	tell := w.lost && !w.down && len(w.owed) == 0
+	if tell {
+		w.lost = false
+		w.stats.Forgotten++
 	}
-	b.mu.Lock()
-	b.stats.Forgotten++
-	b.mu.Unlock()
-	if f := b.opts.Forgotten; f != nil {
+	w.mu.Unlock()
+	if f := w.opts.Forgotten; tell && f != nil {
 		f()
 	}
 }

@@ -51,6 +51,7 @@ func (w *inboxWriter) untilEnd(ctx context.Context) {
 		// bounds it, and its entries' fate stays known.
 		for ctx.Err() == nil && w.batch(context.WithoutCancel(ctx)) {
 		}
+		w.tellForgotten()
 		if w.isDown() {
 			probe.Reset(w.opts.ProbeEvery)
 		} else if pause, owed := w.nextOwed(); owed {

@@ -65,6 +65,7 @@ type stand struct {
 	mu      sync.Mutex
 	entries []pubsub.Entry // guarded by mu
 	refuse  error          // guarded by mu
+	busy    bool           // guarded by mu
 }
 
 // caller is a dialect for tests: a message "rpc <method> <data>" is a call, "id <id>
@@ -95,6 +96,8 @@ func (s *caller) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byt
 				c.Send(hub.Frame(fmt.Appendf(nil, "no room after %d", i)))
 			}
 		}
+	case "open":
+		h.connected(c, &s.guest, "chat")
 	case "sub":
 		h.subscribedTo(c, &s.guest, first)
 	case "unsub":
@@ -102,6 +105,8 @@ func (s *caller) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byt
 		h.tell(c, &s.guest, pubsub.Entry{Type: "message"}, nil)
 	}
 }
+
+func (s *caller) channelNames() string { return "chat again" }
 
 func (s *caller) closed(*Handler, *loop.Conn, loop.End) {}
 
@@ -141,7 +146,11 @@ func (s *stand) Add(e pubsub.Entry) error {
 	return nil
 }
 
-func (s *stand) Busy() bool { return false }
+func (s *stand) Busy() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.busy
+}
 
 func newStand(t *testing.T, p Policy) *stand {
 	t.Helper()
@@ -335,4 +344,58 @@ func TestTell(t *testing.T) {
 	ws.Close()
 	s.count("connections", func() int64 { return s.engine.Stats().Connections }, 0)
 	ended.Done(nil) // nobody waits for it: nothing happens
+}
+
+// What has been reported, and is there, is reported again, as the inbox has room for it;
+// what Redis says is there, and is not, has ended.
+func TestRestate(t *testing.T) {
+	s := newStand(t, Policy{})
+	a, silent, b, gone := s.dial(), s.dial(), s.dial(), s.dial()
+	for i, ws := range []*websocket.Conn{a, b, gone} {
+		s.send(ws, "open")
+		s.entry(i)
+	}
+	s.send(silent, "sub chat")
+	ended := s.entry(2).Conn
+	gone.Close()
+	s.count("connections", func() int64 { return s.engine.Stats().Connections }, 3)
+
+	s.mu.Lock()
+	s.busy = true
+	s.mu.Unlock()
+	reactor := s.engine.Reactors()[0]
+	reactor.Post(Restate{})
+	list := []pubsub.Recorded{{Conn: s.entry(0).Conn}, {Conn: ended, User: "42", Channel: "chat"}, {Conn: "other.life.1"}, {Conn: s.entry(3).Conn}}
+	for i, of := range s.node.RecordedBy(list) {
+		if i != 0 || len(of.Conns) != 3 {
+			t.Errorf("reactor %d gets %v", i, of)
+		}
+		reactor.Post(of)
+	}
+	for i, want := range []string{ended, s.entry(3).Conn} { // the other one was never reported: Redis is wrong
+		e := s.entry(4 + i)
+		if e.Type != "disconnect" || e.Conn != want || string(e.Data) != reasonLost || e.ID != want+".lost" || e.Node != "n" || e.Reply == "" {
+			t.Errorf("%+v", e)
+		}
+	}
+	if e := s.entry(4); e.User != "42" || e.Channel != "chat" {
+		t.Errorf("%+v", e)
+	}
+	s.mu.Lock()
+	if len(s.entries) != 6 {
+		t.Errorf("%d entries though the inbox is busy", len(s.entries))
+	}
+	s.busy = false
+	s.mu.Unlock()
+	again := map[string]bool{}
+	for i := range 2 {
+		e := s.entry(6 + i)
+		if e.Type != "connect" || e.Channel != "chat again" {
+			t.Errorf("%+v", e)
+		}
+		again[e.Conn] = true
+	}
+	if !again[s.entry(0).Conn] || !again[s.entry(1).Conn] {
+		t.Errorf("reported again: %v", again)
+	}
 }
