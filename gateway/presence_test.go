@@ -59,7 +59,7 @@ func dialAs(t *testing.T, public, path, user string) *client {
 func TestPresenceOverNodes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
-	flags := []string{"--redis", s.URL, "--auth-hmac-secret", testSecret, "--anonymous", "--node-lease-ttl", testLease, configFile(t, presenceConfig)}
+	flags := []string{"--redis", s.URL, "--auth-hmac-secret", testSecret, "--anonymous", "--node-lease-ttl", testLease, "--drain-window", "0s", configFile(t, presenceConfig)}
 	a := startNode(t, append(flags, "--node-id", "a")...).ready()
 	process := func(id string) *hostile.Node {
 		n, err := hostile.StartCommand(t.Context(), process(t, append([]string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--node-id", id}, flags...)...))

@@ -118,7 +118,7 @@ func (h *Handler) outcome(o outcome) {
 
 // connected reports a connection and the channels that it has, put together with
 // spaces, to the inbox. It must be followed by disconnected when the connection ends;
-// a dialect that has a method channelNames() string is asked by it for the channels
+// a dialect that has a method channelNames, or channels, is asked for the channels
 // when the connection has to be reported again.
 func (h *Handler) connected(c *loop.Conn, g *guest, channels string) {
 	for channel := range strings.FieldsSeq(channels) {
