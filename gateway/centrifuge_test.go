@@ -14,6 +14,7 @@ import (
 	"github.com/gorilla/websocket"
 
 	"sluice/gateway/auth"
+	"sluice/pubsub/redistest"
 )
 
 // sdk is a raw client of the centrifuge protocol in JSON.
@@ -87,6 +88,7 @@ namespaces:
   - {name: ticker, subscribe: anyone, publish: nobody}
   - {name: inbox, subscribe: user, publish: user}
   - {name: secret, subscribe: claim, publish: claim}
+  - {name: closed, subscribe: nobody}
   - {name: orders, durable: true}
   - {name: room, relay: true}
   - {name: board, relay: true, durable: true, history_size: 2}
@@ -116,6 +118,9 @@ namespaces:
 			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`}},
 		{"a token that has expired", []string{`> {"id":1,"connect":{"token":"` + old + `"}}`, `< {"id":1,"error":{"code":109,"message":"token expired"}}`,
 			`> {"id":1,"connect":{}}`, "< " + entered}},
+		{"what comes along with a token that has expired", []string{`> {"id":1,"connect":{"token":"` + old + `"}}` + "\n" + `{"id":2,"subscribe":{"channel":"news"}}`,
+			`< {"id":1,"error":{"code":109,"message":"token expired"}}`, `> {"id":3,"subscribe":{"channel":"news"}}` + "\n" + `{"id":4,"connect":{"token":"` + token + `"}}`,
+			`< {"id":4,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`}},
 		{"a token that is none", []string{`> {"id":1,"connect":{"token":"x.y.z"}}`, "x 3500 invalid token"}},
 		{"a token for one channel", []string{`> {"id":1,"connect":{"token":"` + one + `"}}`, "x 3500 invalid token"}},
 		{"a token that gives a channel", []string{`> {"id":1,"connect":{"token":"` + given + `"}}`,
@@ -148,6 +153,9 @@ namespaces:
 			`> {"id":9,"sub_refresh":{"channel":"secret:1","token":"` + spent + `"}}`,
 			`< {"push":{"channel":"secret:1","unsubscribe":{"code":2501,"reason":"subscription expired"}}}` + "\n" + `{"id":9,"error":{"code":109,"message":"token expired"}}`,
 			`> {"id":10,"sub_refresh":{"channel":"secret:1","token":"` + one + `"}}`, `< {"id":10,"error":{"code":103,"message":"permission denied"}}`}},
+		{"a subscription's token for what is nobody's", []string{`> {"id":1,"connect":{"token":"` + token + `"}}`,
+			`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`,
+			`> {"id":2,"subscribe":{"channel":"closed:1","token":"` + sign(t, testKey, auth.Claims{User: "42", Channel: "closed:1"}) + `"}}`, `< {"id":2,"error":{"code":103,"message":"permission denied"}}`}},
 		{"a subscription's token that is nobody's", []string{connect, "< " + entered,
 			`> {"id":2,"subscribe":{"channel":"secret:1","token":"` + one + `"}}`, `< {"id":2,"error":{"code":103,"message":"permission denied"}}`}},
 
@@ -297,4 +305,22 @@ func TestCentrifugeCloses(t *testing.T) {
 		t.Error(err)
 	}
 	c.talk("x 3001 this node is going away, come back")
+}
+
+// While Redis is away clients stay, and are told to try again before their SDKs lose patience.
+func TestCentrifugeWithoutRedis(t *testing.T) {
+	t.Parallel()
+	server := redistest.Reserve(t)
+	n := startNode(t, "--dev", "--redis", server.URL, "--auth-hmac-secret", testSecret, "--handshake-timeout", "1s")
+	const away = `"error":{"code":100,"message":"internal server error","temporary":true}}`
+	c := n.sdk("", nil)
+	c.talk(`> {"id":1,"connect":{}}`+"\n"+`{"id":2,"subscribe":{"channel":"news"}}`, "< "+entered, `< {"id":2,`+away,
+		`> {"id":3,"publish":{"channel":"news","data":1}}`, `< {"id":3,`+away,
+		`> {"id":4,"history":{"channel":"news","limit":1}}`, `< {"id":4,`+away)
+	given := sign(t, testKey, auth.Claims{User: "42", Channels: []string{"news"}})
+	n.sdk("", nil).talk(`> {"id":1,"connect":{"token":"`+given+`"}}`, "x 3004 internal server error")
+
+	server.Restart()
+	n.ready()
+	c.talk(`> {"id":5,"subscribe":{"channel":"news"}}`, `< {"id":5,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`)
 }

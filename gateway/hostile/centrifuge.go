@@ -39,6 +39,7 @@ func Centrifuge() []Row {
 		{Name: "ten thousand pongs in a frame", Send: json(connect + strings.Repeat("\n{}", 10_000)), Want: "…, close 3013", Reason: `sluice_closed_total{code="3013"}`},
 		{Name: "a thousand channels", Send: many(1000, `{"id":%d,"subscribe":{"channel":"c%d"}}`) + bye, Want: "…, close 1000"},
 		{Name: "a thousand times the same channel", Send: many(1000, `{"id":%d,"subscribe":{"channel":"same%.0d"}}`) + bye, Want: "…, close 1000"},
+		{Name: "a channel taken up and given up in turns", Send: many(400, `{"id":%d,"subscribe":{"channel":"turns%.0d"}}`+"\n"+`{"id":9999,"unsubscribe":{"channel":"turns"}}`) + bye, Want: "…, close 1000"},
 		{Name: "a channel of 60 KB", Send: json(connect, `{"id":2,"subscribe":{"channel":"`+strings.Repeat("x", 60_000)+`"}}`) + bye, Want: "…, close 1000"},
 		{Name: "a node's own channel", Send: json(connect, `{"id":2,"subscribe":{"channel":"{node:n}"}}`) + bye, Want: "…, close 1000"},
 		{Name: "positions that are none", Send: json(connect, `{"id":2,"subscribe":{"channel":"p","recover":true,"offset":18446744073709551615,"epoch":"`+strings.Repeat("e", 10_000)+`"}}`,

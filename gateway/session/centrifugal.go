@@ -37,6 +37,7 @@ type centrifugal struct {
 	subs     subs
 	entrance *entrance // from connect until it is answered
 	due      int64     // the second of Handler.expiry in which its token is over; 0: never
+	patience int64     // the second in which it is looked at next for what is not answered; 0: none is noted
 	encoding centrifuge.Encoding
 	stage    stage
 }
@@ -52,7 +53,8 @@ type entrance struct {
 type stage uint8
 
 const (
-	stageStranger  stage = iota // has not sent connect, or was not let in
+	stageStranger  stage = iota // has not sent connect
+	stageRefused                // was not let in: what SDKs send along with connect is not looked at
 	stageEntering               // the channels that its token gives are waited for; what it is sent is held
 	stageConnected              // connect has been answered
 )
@@ -114,6 +116,7 @@ func (s *centrifugal) obey(h *Handler, c *loop.Conn, m *protocol.Command) {
 		s.connect(h, c, m.Id, m.Connect)
 	case s.stage == stageStranger:
 		s.disconnect(h, c, centrifuge.BadRequest)
+	case s.stage == stageRefused:
 	case m.Send != nil:
 		s.send(h, c, m.Send)
 	case m.Id == 0:
@@ -195,7 +198,7 @@ func (s *centrifugal) drained(h *Handler, c *loop.Conn) {
 func (s *centrifugal) closed(h *Handler, c *loop.Conn, end loop.End) {
 	h.node.goodbye(c, &s.guest)
 	h.node.ended(c, end)
-	if s.stage != stageStranger {
+	if s.stage > stageRefused {
 		h.disconnected(c, &s.guest, s.channels(), end)
 	}
 	for _, one := range s.subs.list {

@@ -18,7 +18,7 @@ import (
 // The channels that the token gives are subscribed before the answer, which tells of
 // them; what they and further commands bring meanwhile is held behind it.
 func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *protocol.ConnectRequest) {
-	if s.stage != stageStranger {
+	if s.stage > stageRefused {
 		s.disconnect(h, c, centrifuge.BadRequest)
 		return
 	}
@@ -28,6 +28,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 		s.disconnect(h, c, *end)
 		return
 	case refusal != nil: // the client goes, and comes back with what it lacks; if not, it is stale in a moment
+		s.stage = stageRefused
 		s.refuse(h, c, command, refusal)
 		return
 	}
@@ -99,8 +100,8 @@ func (p *Policy) introduce(token string, door *auth.Identity) (*auth.Identity, *
 		}
 		refusal, end := judge(err)
 		return nil, refusal, end
-	case token != "":
-		return nil, nil, &centrifuge.InvalidToken // there is nothing to judge it with
+	case token != "" && !p.Anonymous: // there is nothing to judge it with
+		return nil, nil, &centrifuge.InvalidToken
 	case door != nil || p.Anonymous:
 		return door, nil, nil
 	}

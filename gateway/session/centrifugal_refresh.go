@@ -77,7 +77,7 @@ func (h *Handler) watch(c *loop.Conn, expires time.Time) (due int64) {
 // a client that does not say who it is. now is a second of Handler.expiry.
 func (s *centrifugal) stale(h *Handler, c *loop.Conn, now int64) {
 	switch {
-	case s.stage == stageStranger:
+	case s.stage <= stageRefused:
 		s.disconnect(h, c, centrifuge.Stale)
 		return
 	case s.stage == stageEntering: // Redis has not confirmed its channels
@@ -89,13 +89,28 @@ func (s *centrifugal) stale(h *Handler, c *loop.Conn, now int64) {
 	}
 	for i := len(s.subs.list) - 1; i >= 0; i-- { // backwards: the last takes the place of one that is dropped
 		one := s.subs.list[i]
-		if one.due == 0 || one.due > now {
-			continue
-		}
-		if one.asked != nil {
+		expired := one.due != 0 && one.due <= now
+		switch {
+		case one.asked == nil && expired:
+			s.drop(h, c, one, centrifuge.SubscriptionExpired)
+		case one.asked != nil && expired:
 			s.unsubscribable(h, c, one, one.asked, centrifuge.ErrTokenExpired)
-			continue
+		case one.asked != nil && one.asked.until <= now:
+			s.unsubscribable(h, c, one, one.asked, centrifuge.ErrInternal)
 		}
-		s.drop(h, c, one, centrifuge.SubscriptionExpired)
 	}
+}
+
+// subscribeTime is how long Redis has to confirm a channel before the client is told to try
+// again, which SDKs do after a while. They lose patience after five seconds, and would make a new
+// connection, which helps nobody.
+const subscribeTime = 3 * time.Second
+
+// await has a subscription looked at that is not answered yet.
+func (s *centrifugal) await(h *Handler, c *loop.Conn, one *sub) {
+	at := time.Now().Add(subscribeTime)
+	if s.patience != h.expiry.second(at) { // else that has been noted for another one
+		s.patience = h.expiry.add(c.ID(), at)
+	}
+	one.asked.until = s.patience
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/centrifugal/protocol"
 
+	"sluice/config"
 	"sluice/gateway/auth"
 	"sluice/gateway/centrifuge"
 	"sluice/gateway/hub"
@@ -49,6 +50,8 @@ func (s *centrifugal) maySubscribe(h *Handler, r *protocol.SubscribeRequest) *pr
 	case len(s.subs.list) >= p.MaxChannels:
 		return centrifuge.ErrLimitExceeded
 	case r.Token == "" && !p.maySubscribe(s.who, r.Channel) && !s.gives(r.Channel):
+		return centrifuge.ErrPermissionDenied
+	case r.Token != "" && p.Namespace(r.Channel).Subscribe == config.AccessNobody: // as with a connection's token
 		return centrifuge.ErrPermissionDenied
 	}
 	return nil
@@ -104,6 +107,10 @@ func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.Subsc
 	h.local.Join(c, &one.member, one.name, wants)
 	if one.member.Ready() {
 		s.subscribed(h, c, &one.member, nil)
+		return
+	}
+	if !one.kind.has(subGiven) { // else connect waits for it
+		s.await(h, c, one)
 	}
 }
 
@@ -188,6 +195,9 @@ func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *p
 		s.leave(h, one)
 		switch {
 		case asked == nil:
+			if s.entrance != nil {
+				delete(s.entrance.results, one.name)
+			}
 			h.unsubscribedFrom(c, &s.guest, one.name)
 		case one.kind.has(subGiven):
 			s.taken(h, c, one.name, nil)

@@ -41,10 +41,15 @@ func (e *expiry) add(id loop.ConnID, expires time.Time) int64 {
 	if e.noted >= e.most {
 		e.forget()
 	}
-	second := max(e.done+1, int64((time.Since(e.began)+left)/time.Second)+1)
+	second := e.second(expires)
 	e.due[second] = append(e.due[second], id)
 	e.noted++
 	return second
+}
+
+// second is the one after which expires has passed, one that has not been looked at.
+func (e *expiry) second(expires time.Time) int64 {
+	return max(e.done+1, int64((time.Since(e.began)+time.Until(expires))/time.Second)+1)
 }
 
 // forget drops the connections that have ended. Where tokens are valid for long
