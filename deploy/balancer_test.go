@@ -160,7 +160,7 @@ func startNginx(t *testing.T, p place) *balancer {
 	dir := t.TempDir()
 	edits := []edit{
 		{"server 127.0.0.1:8000 ", "server " + p.nodes[0] + " ", 1}, {"server 127.0.0.1:8002 ", "server " + p.nodes[1] + " ", 1},
-		{"listen 443 ssl;", "listen " + b.address + " ssl;", 1}, {"listen 80;", "listen " + b.plain + ";", 1},
+		{"listen 443 ssl http2;", "listen " + b.address + " ssl http2;", 1}, {"listen 80;", "listen " + b.plain + ";", 1},
 		{"/etc/nginx/certs/fullchain.pem", b.cert.cert, 1}, {"/etc/nginx/certs/privkey.pem", b.cert.key, 1},
 		// What belongs to the one nginx of a machine, and what its root may do.
 		{"pid /run/nginx.pid;", "pid nginx.pid;\ndaemon off;", 1}, {"worker_rlimit_nofile 1048576;", "", 1}, {"worker_connections 100000;", "worker_connections 500;", 1},

@@ -1,9 +1,12 @@
 package deploy
 
 import (
+	"bufio"
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"strings"
 	"sync"
@@ -20,7 +23,7 @@ import (
 
 var all = []kind{haproxy, nginx, caddy}
 
-// Both ways, with TLS; who comes without is told where to go.
+// Both ways, with TLS, and events at once; who comes without TLS is told where to go.
 func TestThroughBalancer(t *testing.T) {
 	each(t, all, func(t *testing.T, k kind) {
 		r := newRig(t, k, place{})
@@ -37,6 +40,17 @@ func TestThroughBalancer(t *testing.T) {
 			return nil
 		})
 
+		events := r.listen()
+		if _, err := events.ReadString('\n'); err != nil { // its head goes out before there is an event
+			t.Fatal(err)
+		}
+		r.publish("an event")
+		for line, err := events.ReadString('\n'); line != "data: an event\n"; line, err = events.ReadString('\n') {
+			if err != nil {
+				t.Fatalf("waiting for the event: %v", err)
+			}
+		}
+
 		stay := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 		defer stay.CloseIdleConnections()
 		response, err := stay.Get("http://" + r.front.plain + "/ws?channel=news")
@@ -52,6 +66,33 @@ func TestThroughBalancer(t *testing.T) {
 			t.Error("TLS 1.1 is spoken")
 		}
 	})
+}
+
+// listen opens an event stream of the channel news, by HTTP/2 as browsers do.
+func (r *rig) listen() *bufio.Reader {
+	r.t.Helper()
+	dialer := net.Dialer{Timeout: patience}
+	transport := &http.Transport{TLSClientConfig: r.front.cert.client.Clone(), ForceAttemptHTTP2: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		return dialer.DialContext(ctx, network, r.front.address)
+	}}
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	r.t.Cleanup(func() {
+		cancel()
+		transport.CloseIdleConnections()
+	})
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, "https://localhost/sse?channel=news", nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	response, err := transport.RoundTrip(request)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { response.Body.Close() })
+	if kind := response.Header.Get("Content-Type"); response.StatusCode != http.StatusOK || !strings.HasPrefix(kind, "text/event-stream") || response.ProtoMajor != 2 {
+		r.t.Fatalf("answered %s with %s in %s", response.Status, kind, response.Proto)
+	}
+	return bufio.NewReader(response.Body)
 }
 
 // Nodes see where clients really are, whatever these claim: each may have one connection to a node.
@@ -137,6 +178,24 @@ func TestIdleThroughBalancer(t *testing.T) {
 		r.publish("still there")
 		if err := <-ended[lives]; err.Error() != "still there" {
 			t.Error(err)
+		}
+	})
+}
+
+// The same for event streams, to which nodes send a comment at every ping.interval.
+func TestIdleEventStreamThroughBalancer(t *testing.T) {
+	each(t, []kind{haproxy, nginx}, func(t *testing.T, k kind) {
+		const idle, interval = 4 * time.Second, time.Second
+		r := newRig(t, k, place{idle: idle}, "--ping-interval", interval.String(), "--ping-timeout", "900ms")
+		events := r.listen()
+		for comments := 0; comments <= int(idle/interval)+1; {
+			line, err := events.ReadString('\n')
+			if err != nil {
+				t.Fatalf("after %d comments: %v", comments, err)
+			}
+			if strings.HasPrefix(line, ":") {
+				comments++
+			}
 		}
 	})
 }
