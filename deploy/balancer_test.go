@@ -113,8 +113,8 @@ func startHAProxy(t *testing.T, p place) *balancer {
 	cmd := exec.Command("haproxy", "-Ws", "-f", "haproxy/haproxy.cfg")
 	supervisor, notices := newSupervisor(t)
 	cmd.Env = environment("NOTIFY_SOCKET", supervisor,
-		"SLUICE_NODE_1", p.nodes[0], "SLUICE_NODE_2", p.nodes[1], "SLUICE_LB_LISTEN", b.address, "SLUICE_LB_PLAIN", b.plain, "SLUICE_LB_STATS", b.stats,
-		"SLUICE_LB_CERT", b.cert.both, "SLUICE_LB_MAXCONN", "500", "SLUICE_LB_IDLE", span(p.idle), "SLUICE_LB_HARD_STOP", span(p.hardStop))
+		"LB_NODE_1", p.nodes[0], "LB_NODE_2", p.nodes[1], "LB_LISTEN", b.address, "LB_PLAIN", b.plain, "LB_STATS", b.stats,
+		"LB_CERT", b.cert.both, "LB_MAXCONN", "500", "LB_IDLE", span(p.idle), "LB_HARD_STOP", span(p.hardStop))
 	b.run(t, cmd)
 	for notice := make([]byte, 4096); ; { // before READY=1 comes a RELOADING=1: the master executes itself anew
 		n, err := notices.Read(notice)
@@ -210,7 +210,7 @@ func startCaddy(t *testing.T, p place) *balancer {
 	}
 	cmd := exec.Command("caddy", "run", "--config", "caddy/Caddyfile", "--adapter", "caddyfile")
 	home := t.TempDir()
-	cmd.Env = environment("SLUICE_NODES", p.nodes[0]+" "+p.nodes[1], "SLUICE_LB_LISTEN", port, "SLUICE_LB_PLAIN", plain,
-		"SLUICE_LB_TLS", "tls "+b.cert.cert+" "+b.cert.key, "SLUICE_CADDY_ADMIN", b.stats, "HOME", home, "XDG_DATA_HOME", home, "XDG_CONFIG_HOME", home)
+	cmd.Env = environment("LB_NODES", p.nodes[0]+" "+p.nodes[1], "LB_LISTEN", port, "LB_PLAIN", plain,
+		"LB_TLS", "tls "+b.cert.cert+" "+b.cert.key, "LB_ADMIN", b.stats, "HOME", home, "XDG_DATA_HOME", home, "XDG_CONFIG_HOME", home)
 	return b.run(t, cmd)
 }

@@ -1,0 +1,122 @@
+package deploy
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/config"
+	"sluice/gateway/hostile"
+	"sluice/pubsub/redistest"
+)
+
+// unit is the settings of sluice.service by name; those that come several times have several values.
+func unit(t *testing.T) map[string][]string {
+	t.Helper()
+	b, err := os.ReadFile("systemd/sluice.service")
+	if err != nil {
+		t.Fatal(err)
+	}
+	settings := map[string][]string{}
+	for line := range strings.Lines(string(b)) {
+		line = strings.TrimSpace(line)
+		if line == "" || line[0] == '#' || line[0] == '[' {
+			continue
+		}
+		name, value, ok := strings.Cut(line, "=")
+		if !ok {
+			t.Fatalf("%q is no setting", line)
+		}
+		settings[name] = append(settings[name], value)
+	}
+	return settings
+}
+
+// only is the one value of a setting.
+func only(t *testing.T, settings map[string][]string, name string) string {
+	t.Helper()
+	if len(settings[name]) != 1 {
+		t.Fatalf("%s is %q, want one value", name, settings[name])
+	}
+	return settings[name][0]
+}
+
+// systemd itself reads the unit and finds nothing to say; and it is exposed little.
+func TestUnitIsValid(t *testing.T) {
+	if _, err := exec.LookPath("systemd-analyze"); err != nil {
+		t.Log("systemd-analyze is not there to read the unit; the other tests do")
+		return
+	}
+	file := filepath.Join(t.TempDir(), "sluice.service")
+	text := edited(t, "systemd/sluice.service", []edit{{"=/usr/local/bin/sluice ", "=" + program + " ", 2}})
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", file).CombinedOutput(); err != nil || len(out) > 0 {
+		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
+	}
+	if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=20", file).CombinedOutput(); err != nil {
+		t.Errorf("systemd-analyze security: %v\n%s", err, out)
+	}
+}
+
+// Whoever stops the node waits for as long as its clients take.
+func TestUnitOutwaitsTheDrain(t *testing.T) {
+	c, err := config.Load([]string{"--config", "systemd/sluice.yaml"}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := time.Duration(number(t, only(t, unit(t), "TimeoutStopSec"))) * time.Second
+	if drain := c.Drain.Delay + c.Drain.Window + c.Shutdown.Timeout; stop < drain+15*time.Second {
+		t.Errorf("TimeoutStopSec is %v, and the drain takes %v", stop, drain)
+	}
+	values, _ := sysctls(t)
+	if files := number(t, only(t, unit(t), "LimitNOFILE")); files > number(t, values["fs.nr_open"]) {
+		t.Errorf("LimitNOFILE is %d, more than fs.nr_open", files)
+	}
+}
+
+// The unit's commands do what they are for, with the configuration beside it.
+func TestUnitCommands(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	settings := unit(t)
+	credentials, err := filepath.Abs("systemd")
+	if err != nil {
+		t.Fatal(err)
+	}
+	command := func(name string) *exec.Cmd {
+		line := only(t, settings, name)
+		path, rest, _ := strings.Cut(line, " ")
+		if path == "/usr/local/bin/sluice" {
+			path = program
+		}
+		cmd := exec.Command(path, strings.Fields(strings.ReplaceAll(rest, "${CREDENTIALS_DIRECTORY}", credentials))...)
+		cmd.Env = environment("SLUICE_REDIS", server.URL, "SLUICE_LISTEN", "127.0.0.1:0", "SLUICE_ADMIN", "127.0.0.1:0",
+			"SLUICE_DRAIN_DELAY", "0s", "SLUICE_DRAIN_WINDOW", "0s") // as sluice.env would
+		return cmd
+	}
+	if out, err := command("ExecStartPre").CombinedOutput(); err != nil {
+		t.Errorf("ExecStartPre: %v\n%s", err, out)
+	}
+	n, err := hostile.StartCommand(t.Context(), command("ExecStart"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if reload := only(t, settings, "ExecReload"); reload != "/bin/kill -HUP $MAINPID" {
+		t.Errorf("ExecReload is %s, which is not what this test sends", reload)
+	}
+	if err := n.Signal(syscall.SIGHUP); err != nil {
+		t.Fatal(err)
+	}
+	if only(t, settings, "Restart") != "always" { // it is what brings the node back after that
+		t.Error("a reload ends the node for good")
+	}
+	if err := n.Wait(t.Context()); err != nil {
+		t.Errorf("after SIGHUP the node ended with %v\n%s", err, n.LogText())
+	}
+}
