@@ -35,6 +35,8 @@ type App struct {
 	broker   *pubsub.Redis
 	inbox    *pubsub.Inboxes
 	presence *pubsub.Presence
+	steering *pubsub.Steering
+	revoked  auth.Revoked
 	lease    *pubsub.Lease
 	hub      *hub.Hub
 	gaps     *gaps.Log
@@ -69,13 +71,14 @@ func New(ctx context.Context, c *config.Config, log *zap.Logger) (*App, error) {
 
 func (a *App) build(ctx context.Context, id, life string) error {
 	var err error
-	if a.tokens, err = newVerifier(a.config, a.log); err != nil {
+	if a.tokens, err = newVerifier(a.config, &a.revoked, a.log); err != nil {
 		return err
 	}
 	policy, err := policy(a.config, a.tokens)
 	if err != nil {
 		return err
 	}
+	policy.Revoked = func(who *auth.Identity) bool { return a.revoked.Has(who, time.Now()) }
 	reactors, err := loopOptions(a.config, a.log)
 	if err != nil {
 		return err
@@ -92,9 +95,10 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	inbox := inboxOptions(a.config, life, a.log)
 	inbox.Place, inbox.Forgotten, inbox.Recorded = a.broker.Shard, a.restate, a.checkRecorded
 	a.inbox = pubsub.NewInboxes(a.broker, inbox)
+	a.steering = pubsub.NewSteering(a.broker, a.steeringOptions())
 	a.lossy = map[string]*hub.Gaps{}
 	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, a.lossy),
-		Encoders: session.Encoders, Comings: session.Comings, Finished: session.FormEventOwn, OnGap: noteGap(a.gaps, a.log)})
+		Encoders: session.Encoders, Comings: session.Comings, Finished: session.FormEventOwn, OnGap: noteGap(a.gaps, a.log), Control: a.steering.Ring})
 	a.node = &session.Node{
 		ID:       id,
 		Life:     life,
@@ -171,7 +175,7 @@ func (a *App) Ready() error {
 	case <-a.leaving:
 		return errors.New("this node is going away")
 	default:
-		return errors.Join(a.engine.Alive(), a.broker.Ready())
+		return errors.Join(a.engine.Alive(), a.broker.Ready(), a.steering.Ready())
 	}
 }
 
@@ -201,6 +205,7 @@ func (a *App) Run(ctx context.Context) error {
 	running.Go(func() { a.part(fail, "the errands", a.node.Errands.Run(parts)) })
 	running.Go(func() { a.part(fail, "the broker", a.broker.Run(parts, a.hub)) })
 	running.Go(func() { a.part(fail, "watching the inbox", a.inbox.Watch(parts)) })
+	running.Go(func() { a.part(fail, "steering", a.steering.Run(parts)) })
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
 	if a.tokens != nil {
 		running.Go(func() { a.part(fail, "the key sets", a.tokens.Run(parts)) })
@@ -242,11 +247,14 @@ func (a *App) part(fail context.CancelCauseFunc, name string, err error) {
 func (a *App) watch(ctx context.Context) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
-	for failures := 0; ; {
+	for failures, seconds := 0, 1; ; seconds++ {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-t.C:
+		}
+		if seconds%forgetEvery == 0 {
+			a.revoked.Forget(time.Now())
 		}
 		err := a.engine.Alive()
 		if err == nil {

@@ -81,6 +81,7 @@ type snapshot struct {
 	lease    pubsub.LeaseStats
 	presence pubsub.PresenceStats
 	errands  session.ErrandStats
+	steering pubsub.SteeringStats
 	app      *App
 }
 
@@ -222,6 +223,13 @@ func newMetrics(a *App) *metrics {
 	counter("errands_refused_total", "Calls of clients that there was no room for, because Redis does not keep up; the clients were told to try again.",
 		func(s *snapshot) float64 { return float64(s.errands.Refused) })
 
+	counter("steering_commands_total", "Commands of services about clients that this node has read: sluice_disconnect and its kin; every node reads all.", func(s *snapshot) float64 { return float64(s.steering.Commands) })
+	counter("steering_effective_total", "Connections of this node that they were about.", func(s *snapshot) float64 { return float64(s.app.node.Counters.Steered.Load()) })
+	counter("steering_malformed_total", "Entries of sluice:{control}.log that were no commands: somebody writes there what does not belong.", func(s *snapshot) float64 { return float64(s.steering.Malformed) })
+	counter("steering_missed_total", "Times that commands may have been lost, because Redis had lost its data.", func(s *snapshot) float64 { return float64(s.steering.Missed) })
+	counter("steering_failed_total", "Looks for commands that failed; the next comes within a second.", func(s *snapshot) float64 { return float64(s.steering.Failed) })
+	gauge("revoked", "Tokens and users whose tokens are revoked.", func(s *snapshot) float64 { return float64(s.app.revoked.Len()) })
+
 	gauge("nodes", "Nodes that are alive as far as this one knows, itself included.", func(s *snapshot) float64 { return float64(s.lease.Peers) })
 	gauge("lease_age_seconds", "Time since this node last showed Redis that it lives; +Inf: it never has. Beyond node.lease_ttl the other nodes may take it for dead.",
 		func(s *snapshot) float64 { return age(s.lease.Age) })
@@ -278,7 +286,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a := m.app
-	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), errands: a.node.Errands.Stats(), presence: a.presence.Stats(), app: a}
+	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), errands: a.node.Errands.Stats(), presence: a.presence.Stats(), steering: a.steering.Stats(), app: a}
 	for _, g := range m.figures {
 		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
 	}

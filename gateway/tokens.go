@@ -16,8 +16,8 @@ import (
 )
 
 // newVerifier makes what judges tokens, nil where nothing is configured that
-// could.
-func newVerifier(c *config.Config, log *zap.Logger) (*auth.Verifier, error) {
+// could; revoked are tokens that are not valid any more.
+func newVerifier(c *config.Config, revoked *auth.Revoked, log *zap.Logger) (*auth.Verifier, error) {
 	if !c.Auth.Configured() {
 		return nil, nil
 	}
@@ -25,6 +25,7 @@ func newVerifier(c *config.Config, log *zap.Logger) (*auth.Verifier, error) {
 	if err != nil {
 		return nil, err
 	}
+	o.Revoked = revoked
 	o.Events = auth.Events{
 		Fetched: func(url string, keys int) {
 			log.Info("key set fetched", zap.String("url", url), zap.Int("keys", keys))

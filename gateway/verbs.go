@@ -79,7 +79,7 @@ func tryOut(c *config.Config) error {
 		err = broker.Close()
 	}
 	faults = append(faults, err)
-	tokens, err := newVerifier(c, log)
+	tokens, err := newVerifier(c, nil, log)
 	faults = append(faults, err)
 	_, err = policy(c, tokens)
 	faults = append(faults, err)

@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"sync"
 
@@ -107,6 +108,12 @@ func answerOf(cmd *redis.Cmd) answer {
 func (a answer) list(n int) ([]any, bool) {
 	items, ok := a.value.([]any)
 	return items, ok && (n < 0 || len(items) == n)
+}
+
+// isAnswer reports whether Redis said it.
+func isAnswer(err error) bool {
+	var said redis.Error
+	return errors.As(err, &said)
 }
 
 // texts are the items of a list of strings.

@@ -14,7 +14,7 @@ import (
 
 // functionSource is the library of Redis Functions, without the line that names
 // it; the same text is a script.
-var functionSource = durableSource + presenceSource + dispatchSource
+var functionSource = durableSource + presenceSource + steeringSource + dispatchSource
 
 //go:embed functions.lua
 var durableSource string
@@ -22,11 +22,14 @@ var durableSource string
 //go:embed functions_presence.lua
 var presenceSource string
 
+//go:embed functions_steering.lua
+var steeringSource string
+
 //go:embed functions_dispatch.lua
 var dispatchSource string
 
 // FunctionsVersion is that of functions.lua.
-const FunctionsVersion = 3
+const FunctionsVersion = 4
 
 // FunctionLibrary is what FUNCTION LOAD takes: the functions by which services
 // publish durable messages and read their log. They are documented in it.

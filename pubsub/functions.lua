@@ -1,6 +1,6 @@
 -- What services call to drive Sluice, as a library of Redis Functions (FUNCTION LOAD), and, where there are none, as a
 -- script (EVALSHA) whose first argument is the name of the function. This file has the durable channels; who is there
--- is in functions_presence.lua; functions_dispatch.lua ends them.
+-- is in functions_presence.lua, what nodes are told to do in functions_steering.lua; functions_dispatch.lua ends them.
 --
 -- A channel is given by its name in Redis, prefix included, as the one key: sluice:orders. What belongs to it lies
 -- in the same slot of a Cluster:
@@ -13,7 +13,7 @@
 --
 -- A position is one integer below 2^53, Redis' clock in microseconds since 2026 or one more than the last, whichever
 -- is more. So it is never handed out again, whatever Redis has forgotten, and it identifies what was published.
-local VERSION = 3            -- one more with each change: a node replaces an older library, never a newer one
+local VERSION = 4            -- one more with each change: a node replaces an older library, never a newer one
 local BEGAN = 1767225600 -- 2026-01-01 in Unix seconds
 
 local MAX_SIZE = 100000      -- entries
@@ -89,6 +89,12 @@ local function state(log, meta)
   return last, text(last), at
 end
 
+-- log_of returns the names of the two keys of a channel's log. The nodes' own channel has its hash tag in its name.
+local function log_of(channel)
+  local key = string.find(channel, '{', 1, true) and channel or '{' .. channel .. '}'
+  return key .. '.log', key .. '.meta'
+end
+
 local function failure(reason) return redis.error_reply('ERR sluice: ' .. reason) end
 
 -- options reads pairs of names and values, each checked by its entry in known. It returns them, or nil and why not.
@@ -134,7 +140,7 @@ local function publish(keys, args)
   local o, reason = options(args, 2, PUBLISH_OPTIONS)
   if not o then return failure(reason) end
   local size, ttl = o.size or 1000, o.ttl or 86400
-  local log, meta = '{' .. channel .. '}.log', '{' .. channel .. '}.meta'
+  local log, meta = log_of(channel)
   local last, epoch, at = state(log, meta)
 
   local memory = o.id and '{' .. channel .. '}.id.' .. o.id
@@ -187,7 +193,7 @@ local function history(keys, args)
   if not o then return failure(reason) end
   if o.since and o.before then return failure('give since or before, not both') end
   local since, limit = o.since or 0, o.limit or 1000
-  local log, meta = '{' .. channel .. '}.log', '{' .. channel .. '}.meta'
+  local log, meta = log_of(channel)
   local last, epoch = state(log, meta)
   local entries = {}
   if o.before then

@@ -181,7 +181,7 @@ func TestErrorsAreConstantAndDistinct(t *testing.T) {
 	all := []*Error{
 		ErrNoToken, errSeveral, errScheme, errTooLong, errShape, errBase64, errJSON, errTwice, errDeep, errHeaderAlg, errHeaderKid,
 		errHeaderTyp, errHeaderExtra, errIssuer, errAlg, errKid, errNoKid, errNotFetched, errSignature, errIss, errSub, errNoExp,
-		errExp, errNbf, errIat, errAudClaim, errJti, errChannels, errAllow, errPatterns, errAudience, errNoAudience, errNotYet, errExpired,
+		errExp, errNbf, errIat, errAudClaim, errJti, errChannels, errAllow, errPatterns, errAudience, errNoAudience, errNotYet, errExpired, errRevoked,
 	}
 	codes, reasons := map[Code]bool{}, map[string]bool{}
 	for _, e := range all {

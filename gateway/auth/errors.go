@@ -16,13 +16,14 @@ const (
 	CodeBadAudience   Code = "bad_audience"   // signed, for somebody else
 	CodeNotYet        Code = "not_yet"        // nbf is in the future
 	CodeExpired       Code = "expired"        // exp has passed
+	CodeRevoked       Code = "revoked"        // it, or its user's, were taken back
 )
 
 // Codes are all codes there are, so that metrics can exist before the first refusal.
 func Codes() []Code {
 	return []Code{
 		CodeNone, CodeSeveralTokens, CodeTooLong, CodeMalformed, CodeBadIssuer, CodeUnknownKey, CodeBadSignature,
-		CodeBadClaims, CodeBadAudience, CodeNotYet, CodeExpired,
+		CodeBadClaims, CodeBadAudience, CodeNotYet, CodeExpired, CodeRevoked,
 	}
 }
 
@@ -82,5 +83,6 @@ var (
 	errAudience   = &Error{CodeBadAudience, "aud does not name this service"}
 	errNoAudience = &Error{CodeBadAudience, "the token has an aud, but this node is not told which one is its own"}
 	errNotYet     = &Error{CodeNotYet, "the token is not valid yet"}
+	errRevoked    = &Error{CodeRevoked, "the token has been revoked"}
 	errExpired    = &Error{CodeExpired, "the token has expired"}
 )

@@ -36,6 +36,8 @@ type Options struct {
 	Cache    int           // verified tokens that are remembered, about. Default 16384; none: negative
 	Cookie   string        // name of the cookie that may hold a token; "": cookies are not looked at
 
+	Revoked *Revoked // tokens that are not valid although all else is well; nil: there are none
+
 	Now    func() time.Time // the wall clock; default time.Now
 	HTTP   *http.Client     // fetches JWKS; its CheckRedirect is not used, redirects are never followed. Default: our own
 	Events Events

@@ -102,6 +102,8 @@ func (v *Verifier) Verify(token string) (*Identity, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case v.isRevoked(id):
+		return nil, errRevoked
 	case id.Channel != "": // or who may be in one channel would be in by it
 		return nil, errOneOnly
 	}
@@ -115,10 +117,16 @@ func (v *Verifier) VerifySubscription(token string) (*Identity, error) {
 	switch {
 	case err != nil:
 		return nil, err
+	case v.isRevoked(id):
+		return nil, errRevoked
 	case id.Channel == "": // a connection's token is good for what it says, not for any channel
 		return nil, errNoOne
 	}
 	return id, nil
+}
+
+func (v *Verifier) isRevoked(id *Identity) bool {
+	return v.opts.Revoked != nil && v.opts.Revoked.Has(id, v.opts.Now())
 }
 
 func (v *Verifier) verify(token string) (*Identity, *Error) {

@@ -21,6 +21,11 @@ func (e Encoding) Coming(channel string, came bool, who *protocol.ClientInfo) []
 	return e.push(&protocol.Push{Channel: channel, Leave: &protocol.Leave{Info: who}})
 }
 
+// Subscribed tells a client that it is subscribed to a channel that it has not asked for.
+func Subscribed(channel string) *protocol.Reply {
+	return &protocol.Reply{Push: &protocol.Push{Channel: channel, Subscribe: &protocol.Subscribe{}}}
+}
+
 // Unsubscribed tells a client that it is not subscribed any more.
 func Unsubscribed(channel string, why Unsubscription) *protocol.Reply {
 	return &protocol.Reply{Push: &protocol.Push{Channel: channel, Unsubscribe: &protocol.Unsubscribe{Code: why.Code, Reason: why.Reason}}}

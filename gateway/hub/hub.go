@@ -41,6 +41,7 @@ type Hub struct {
 	log      *log
 	reactors []Reactor
 	direct   string // the node's own channel
+	control  func()
 	life     string // what its connections' names begin with
 
 	onGap  func(pubsub.Gap)
@@ -79,12 +80,13 @@ type Options struct {
 	Comings  []ComingEncoder            // of each Form; nil: its clients are not told who comes and goes
 	Finished Form                       // of this one Events.Finish completes each message for each member; 0: of none
 	OnGap    func(pubsub.Gap)           // told of messages that the hub had to lose; must not block
+	Control  func()                     // called when something comes on pubsub.ControlChannel; must not block. nil: it is not listened to
 }
 
 // New makes the hub of a node. Reactors are set with Attach before anything is
 // delivered.
 func New(o Options) *Hub {
-	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, comings: o.Comings, finished: o.Finished, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, channels: map[string]*Channel{}}
+	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, comings: o.Comings, finished: o.Finished, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, control: o.Control, channels: map[string]*Channel{}}
 	h.log = newLog(h)
 	return h
 }
@@ -101,8 +103,13 @@ func (h *Hub) Attach(reactors []Reactor) {
 // reached. No client can name it: braces are not allowed in channel names.
 func DirectChannel(node string) string { return "{node:" + node + "}" }
 
-// Start subscribes the node's own channel.
-func (h *Hub) Start() { h.broker.Subscribe(h.direct) }
+// Start subscribes the node's own channel, and that of all nodes.
+func (h *Hub) Start() {
+	h.broker.Subscribe(h.direct)
+	if h.control != nil {
+		h.broker.Subscribe(pubsub.ControlChannel)
+	}
+}
 
 // Run reads the logs of channels until ctx ends. It returns when nothing of it runs
 // any more.

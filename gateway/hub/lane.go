@@ -32,6 +32,10 @@ func (l *lane) Deliver(channel, payload []byte) {
 		l.deliverDirect(payload)
 		return
 	}
+	if h.control != nil && string(channel) == pubsub.ControlChannel {
+		h.control()
+		return
+	}
 	if len(payload) > 0 && payload[0] == 1 {
 		if d, ok := pubsub.ParseDurable(payload); ok {
 			l.deliverDurable(channel, &d)

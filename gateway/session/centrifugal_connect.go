@@ -51,6 +51,9 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 	}
 	s.takeUp(h, c, given, r.Subs)
 	h.report(c, &s.guest, pubsub.Entry{Type: "connect", Channel: s.channels(), Data: r.Data}, nil)
+	if h.enlist(c, &s.guest); !c.Open() {
+		return
+	}
 	if s.entrance.waiting == 0 {
 		s.enter(h, c)
 		return

@@ -33,6 +33,9 @@ func (s *centrifugal) refresh(h *Handler, c *loop.Conn, command uint32, r *proto
 		return
 	}
 	s.who, s.due = who, h.watch(c, who.Expires)
+	if h.enlist(c, &s.guest); !c.Open() {
+		return
+	}
 	result := &protocol.RefreshResult{}
 	result.Expires, result.Ttl = lifetime(who.Expires)
 	s.reply(h, c, &protocol.Reply{Id: command, Refresh: result})

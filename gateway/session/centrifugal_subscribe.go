@@ -94,7 +94,7 @@ func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.Subsc
 		one.kind |= subResuming
 	}
 	// Whether or not the SDK was told to ask for it; a position beyond is none of ours.
-	if h.node.Policy.follow(&wants, one.name, pubsub.Position(r.Offset), r.Recover && r.Offset < 1<<53) {
+	if !one.kind.has(subSteered) && h.node.Policy.follow(&wants, one.name, pubsub.Position(r.Offset), r.Recover && r.Offset < 1<<53) {
 		one.kind |= subLogged
 	}
 	if r.Flag&flagStrict != 0 {
@@ -131,10 +131,15 @@ func (s *centrifugal) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub
 		s.unsubscribable(h, c, one, asked, centrifuge.ErrUnrecoverable)
 		return
 	}
+	if one.kind.has(subSteered) && s.entrance == nil {
+		s.enrolled(h, c, one)
+		return
+	}
 	if one.kind.has(subGiven) {
 		if len(rest) > 0 {
 			c.Send(rest) // it is held behind the answer
 		}
+		h.present(c, &s.guest, one.name)
 		s.taken(h, c, one.name, result)
 		return
 	}
@@ -147,7 +152,7 @@ func (s *centrifugal) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub
 
 // unsubscribable ends a subscription that has come to nothing.
 func (s *centrifugal) unsubscribable(h *Handler, c *loop.Conn, one *sub, asked *asked, why *protocol.Error) {
-	s.leave(h, one)
+	s.leave(h, c, one)
 	if one.kind.has(subGiven) {
 		s.disconnect(h, c, centrifuge.ServerError) // to come back and try again
 		return
@@ -192,7 +197,7 @@ func before(r *hub.Recovery) pubsub.Position {
 func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *protocol.UnsubscribeRequest) {
 	if one := s.subs.find(r.Channel); one != nil {
 		asked := one.asked
-		s.leave(h, one)
+		s.leave(h, c, one)
 		switch {
 		case asked == nil:
 			if s.entrance != nil {
@@ -208,8 +213,8 @@ func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *p
 	s.reply(h, c, &protocol.Reply{Id: command, Unsubscribe: &protocol.UnsubscribeResult{}})
 }
 
-func (s *centrifugal) leave(h *Handler, one *sub) {
-	h.local.Leave(&one.member)
+func (s *centrifugal) leave(h *Handler, c *loop.Conn, one *sub) {
+	h.leave(c, &one.member)
 	s.subs.remove(one)
 }
 
@@ -229,7 +234,7 @@ func (s *centrifugal) gap(h *Handler, c *loop.Conn, m *hub.Member) {
 
 // drop ends a subscription and says why.
 func (s *centrifugal) drop(h *Handler, c *loop.Conn, one *sub, why centrifuge.Unsubscription) {
-	s.leave(h, one)
+	s.leave(h, c, one)
 	h.unsubscribedFrom(c, &s.guest, one.name)
 	s.reply(h, c, centrifuge.Unsubscribed(one.name, why))
 }

@@ -18,9 +18,10 @@ func (h *Handler) openEcho(c *loop.Conn, r *codec.Request) {
 	if !ok {
 		return
 	}
-	c.Session = &echo{a.guest}
+	e := &echo{a.guest}
+	c.Session = e
 	c.Upgrade(a.upgrade, a.protocol, a.extensions)
-	h.watchExpiry(c, &a.guest)
+	h.watchExpiry(c, &e.guest)
 }
 
 func (*echo) message(_ *Handler, c *loop.Conn, op codec.Opcode, payload []byte) {

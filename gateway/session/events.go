@@ -205,7 +205,7 @@ func (s *events) closed(h *Handler, c *loop.Conn, end loop.End) {
 		h.node.ended(c, end)
 		h.disconnected(c, &s.guest, s.channels(nil), end)
 	}
-	s.leave(h)
+	s.leave(h, c)
 }
 
 // appendMessage appends a payload as an event. Text comes as it is; what is none

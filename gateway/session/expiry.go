@@ -82,8 +82,10 @@ func (e *expiry) take() (due []loop.ConnID) {
 	return due
 }
 
-// watchExpiry sees to it that a connection ends when its guest's token has expired.
+// watchExpiry sees to it that a connection ends when its guest's token has expired, or
+// is taken back.
 func (h *Handler) watchExpiry(c *loop.Conn, g *guest) {
+	h.enlist(c, g)
 	if g.who != nil && !g.who.Expires.IsZero() {
 		h.expiry.add(c.ID(), g.who.Expires)
 	}

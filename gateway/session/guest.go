@@ -15,6 +15,7 @@ import (
 // goodbye.
 type guest struct {
 	who      *auth.Identity // nil: anonymous
+	mate     *mate          // nil: not enlisted
 	sent     uint32         // inbox entries with ids of our own so far
 	reported bool           // to the inbox, as connected
 }

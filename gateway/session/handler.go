@@ -14,6 +14,7 @@ type Handler struct {
 	expiry *expiry // of tokens
 	ages   *expiry // of connections
 	calls  *calls
+	crew   crew
 
 	batch     batch
 	recovered recovered
@@ -24,7 +25,8 @@ type Handler struct {
 // NewHandler makes the handler of a reactor.
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
 	open := func(id loop.ConnID) bool { return r.Conn(id) != nil }
-	h := &Handler{node: n, r: r, expiry: newExpiry(open), ages: newExpiry(open), calls: newCalls(&n.Counters.Calls)}
+	h := &Handler{node: n, r: r, expiry: newExpiry(open), ages: newExpiry(open), calls: newCalls(&n.Counters.Calls),
+		crew: crew{users: roll{}, tokens: roll{}}}
 	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap, Finish: h.finish})
 	return h
 }
@@ -159,6 +161,8 @@ func (h *Handler) event(e any) {
 		h.restate()
 	case Recorded:
 		h.checkRecorded(e.Conns)
+	case Steer:
+		h.steer(e)
 	}
 }
 
@@ -179,6 +183,9 @@ func (h *Handler) direct(d *hub.Direct) {
 // OnClose implements loop.Handler.
 func (h *Handler) OnClose(c *loop.Conn, end loop.End) {
 	h.calls.forget(c.ID())
+	if s, ok := c.Session.(host); ok {
+		h.discharge(s.self())
+	}
 	if d, ok := c.Session.(dialect); ok {
 		d.closed(h, c, end)
 	}

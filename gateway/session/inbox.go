@@ -136,16 +136,12 @@ func (h *Handler) subscribedTo(c *loop.Conn, g *guest, channel string) {
 // unsubscribedFrom reports a channel that a connection has given up. That it gives
 // up all when it ends goes without saying.
 func (h *Handler) unsubscribedFrom(c *loop.Conn, g *guest, channel string) {
-	h.absent(c, channel)
 	h.report(c, g, pubsub.Entry{Type: "unsubscribe", Channel: channel}, nil)
 }
 
 // disconnected reports how a connection that was reported has ended, and the
 // channels that it had.
 func (h *Handler) disconnected(c *loop.Conn, g *guest, channels string, end loop.End) {
-	for channel := range strings.FieldsSeq(channels) {
-		h.absent(c, channel)
-	}
 	data := []byte(strconv.Itoa(int(end.Code)) + " " + end.Reason)
 	h.report(c, g, pubsub.Entry{Type: "disconnect", Channel: channels, Data: data}, nil)
 }

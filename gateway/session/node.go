@@ -43,6 +43,7 @@ type Node struct {
 type Counters struct {
 	Refused     [600]atomic.Int64 // requests by HTTP status
 	Closed      Closes            // WebSocket connections ended, by code and by who closed
+	Steered     atomic.Int64      // connections that services had something done about
 	PerAddress  atomic.Int64      // of the refused, for Policy.PerAddress
 	PerUser     atomic.Int64      // for Policy.PerUser
 	Channels    atomic.Int64      // for Policy.MaxChannels

@@ -169,6 +169,7 @@ func (s *plain) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recov
 		return
 	}
 	if s.offer == nil {
+		s.enrolled(h, c, m)
 		return
 	}
 	if s.offer.waiting--; s.offer.waiting == 0 {
@@ -266,5 +267,5 @@ func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 		h.node.ended(c, end)
 		h.disconnected(c, &s.guest, s.channels(nil), end)
 	}
-	s.leave(h)
+	s.leave(h, c)
 }

@@ -17,13 +17,14 @@ import (
 
 // Policy is who may connect, and to how much.
 type Policy struct {
-	Dev         bool     // any Origin from loopback
-	Anonymous   bool     // clients without a token
-	Echo        bool     // /echo is served
-	Origins     []string // exact scheme://host[:port]; empty: outside Dev, any
-	Protocols   []string // subprotocols that are agreed to; "*": the first one offered
-	Deflate     bool     // permessage-deflate is agreed to
-	Tokens      Tokens   // nil: no token is valid
+	Dev         bool                      // any Origin from loopback
+	Anonymous   bool                      // clients without a token
+	Echo        bool                      // /echo is served
+	Origins     []string                  // exact scheme://host[:port]; empty: outside Dev, any
+	Protocols   []string                  // subprotocols that are agreed to; "*": the first one offered
+	Deflate     bool                      // permessage-deflate is agreed to
+	Revoked     func(*auth.Identity) bool // whether a token that was verified is not valid any more; nil: none is
+	Tokens      Tokens                    // nil: no token is valid
 	Namespace   func(channel string) config.Namespace
 	Trust       peer.Trust    // proxies that are believed about a client's address …
 	Header      peer.Header   // … in this header

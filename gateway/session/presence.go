@@ -35,6 +35,14 @@ func (h *Handler) absent(c *loop.Conn, channel string) {
 	}
 }
 
+// leave ends a membership, and presence with it.
+func (h *Handler) leave(c *loop.Conn, m *hub.Member) {
+	if name := m.Name(); name != "" {
+		h.absent(c, name)
+	}
+	h.local.Leave(m)
+}
+
 func (h *Handler) keepsPresence(channel string) bool {
 	return h.node.Presence != nil && h.node.Policy.Namespace(channel).Presence
 }

@@ -32,6 +32,7 @@ const (
 	subGiven    subKind = 1 << iota // by the connection's token; not asked for by the client
 	subLogged                       // it follows the channel's log: positioned and recoverable
 	subResuming                     // the client has said what it had
+	subSteered                      // a service has subscribed it
 	subStrict                       // it would rather be refused than not be recovered
 )
 

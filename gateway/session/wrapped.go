@@ -81,7 +81,7 @@ func (s *wrapped) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Rec
 	}
 	if r.Err != nil {
 		n.Subscribed, n.Error = false, faultUnreadable
-		s.drop(h, i)
+		s.drop(h, c, i)
 		c.Send(n.frame())
 		return
 	}
@@ -102,8 +102,8 @@ func (s *wrapped) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Rec
 }
 
 // drop ends the subscription at an index.
-func (s *wrapped) drop(h *Handler, i int) {
-	h.local.Leave(&s.subs[i].Member)
+func (s *wrapped) drop(h *Handler, c *loop.Conn, i int) {
+	h.leave(c, &s.subs[i].Member)
 	last := len(s.subs) - 1
 	s.subs[i], s.subs[last] = s.subs[last], nil
 	s.subs = s.subs[:last]
@@ -129,7 +129,7 @@ func (s *wrapped) closed(h *Handler, c *loop.Conn, end loop.End) {
 	h.node.ended(c, end)
 	h.disconnected(c, &s.guest, s.channels(), end)
 	for _, sub := range s.subs {
-		h.local.Leave(&sub.Member)
+		h.leave(c, &sub.Member)
 	}
 }
 
@@ -219,7 +219,7 @@ func (s *wrapped) unsubscribe(h *Handler, c *loop.Conn, k *command) *fault {
 	if there == nil {
 		return faultUnknown
 	}
-	s.drop(h, i)
+	s.drop(h, c, i)
 	h.unsubscribedFrom(c, &s.guest, k.Unsubscribe)
 	c.Send((&notice{ID: k.ID, Channel: k.Unsubscribe, Unsubscribed: true}).frame())
 	return nil
