@@ -7,6 +7,7 @@ require (
 	github.com/alecthomas/kong v1.15.0
 	github.com/alicebob/miniredis/v2 v2.40.0
 	github.com/centrifugal/centrifuge-go v0.12.1
+	github.com/centrifugal/gocent/v3 v3.3.0
 	github.com/centrifugal/protocol v0.23.1
 	github.com/coder/websocket v1.8.15
 	github.com/gobwas/ws v1.5.0

@@ -20,7 +20,7 @@ import (
 // A Config is a plain value: copy it freely. It is safe for concurrent reading once loaded.
 type Config struct {
 	Listen string `yaml:"listen" help:"Address of the public listener: WebSocket, event streams, /healthz and /readyz, as host:port; no host means every interface"`
-	Admin  string `yaml:"admin" help:"Address of the admin listener: /metrics, /healthz, /readyz, pprof, console; it has no login, keep it private; empty switches it off"`
+	Admin  string `yaml:"admin" help:"Address of the admin listener: /metrics, /healthz, /readyz, pprof, console, HTTP API; but for that it has no login, keep it private; empty switches it off"`
 	Redis  string `yaml:"redis" help:"The broker: redis://[user:password@]host:port[/db], or rediss:// for TLS; several of them with commas between, over which channels are spread; redis+sentinel://host:port?master_name=name; redis+cluster://host:port; or embedded://host:port for an in-process one that is this node's alone and not persistent"`
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
 
@@ -36,6 +36,7 @@ type Config struct {
 	Connections Connections `yaml:"connections" embed:"" prefix:"connections-" group:"Connections"`
 	Proxy       Proxy       `yaml:"proxy" embed:"" prefix:"proxy-" group:"Proxies in front"`
 	Auth        Auth        `yaml:"auth" embed:"" prefix:"auth-" group:"Tokens"`
+	API         API         `yaml:"api" embed:"" prefix:"api-" group:"HTTP API"`
 	Namespaces  []Namespace `yaml:"namespaces" kong:"-" group:"Namespaces" help:"Who may do what on which channels: an item rules the channels whose name begins with its own name and a colon; the item with the empty name rules all that no other one does, names without a colon among them" example:"- {name: inbox, subscribe: user, publish: nobody}"`
 	Message     Message     `yaml:"message" embed:"" prefix:"message-" group:"Messages from clients"`
 	Queue       Queue       `yaml:"queue" embed:"" prefix:"queue-" group:"Queues to clients"`

@@ -46,6 +46,7 @@ func (c *Config) validate(unreadable map[string]bool) error {
 	}
 	v.proxy()
 	v.auth()
+	v.api()
 	v.namespaces()
 	v.inboxStreams()
 	v.crossChecks()

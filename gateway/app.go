@@ -16,6 +16,7 @@ import (
 	"sluice/codec"
 	"sluice/config"
 	"sluice/gateway/admin"
+	"sluice/gateway/api"
 	"sluice/gateway/auth"
 	"sluice/gateway/gaps"
 	"sluice/gateway/hub"
@@ -51,6 +52,7 @@ type App struct {
 	public net.Listener
 	admin  net.Listener // nil where it is switched off
 	page   http.Handler
+	api    *api.API // nil where that port is switched off
 }
 
 // New builds a node and opens its ports. Nothing is served before Run; if Run is
@@ -136,6 +138,9 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	}
 	if a.admin, err = new(net.ListenConfig).Listen(ctx, "tcp", a.config.Admin); err != nil {
 		return fmt.Errorf("the admin port: cannot listen on %s: %w; choose another with --admin", a.config.Admin, err)
+	}
+	if a.api, err = a.newAPI(); err != nil {
+		return err
 	}
 	a.page = admin.New(a.adminOptions())
 	return nil

@@ -29,6 +29,7 @@ type metrics struct {
 	proof   *prometheus.Desc
 	probe   *prometheus.Desc
 	lane    *prometheus.Desc
+	api     *prometheus.Desc
 }
 
 // metric is one figure of a snapshot.
@@ -111,6 +112,7 @@ func newMetrics(a *App) *metrics {
 			"Age of the newest probe that came back, by subscribe connection; +Inf: none ever did. Above some seconds nothing is proven to arrive.", []string{"link"}, nil),
 		probe: prometheus.NewDesc("sluice_redis_probe_seconds", "Time that the newest probe was under way through Redis and back.", []string{"link"}, nil),
 		lane:  prometheus.NewDesc("sluice_redis_link_messages_total", "Messages by subscribe connection. One that has far more than the others has a busy channel.", []string{"link"}, nil),
+		api:   prometheus.NewDesc("sluice_api_commands_total", "Commands of the HTTP API by method, \"\" for what is none, and whether they were done or got an error.", []string{"method", "result"}, nil),
 		build: prometheus.NewDesc("sluice_build_info", "Always 1; says which version runs.", []string{"version", "node"}, nil),
 	}
 	gauge := func(name, help string, value func(*snapshot) float64) {
@@ -281,6 +283,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.proof
 	ch <- m.probe
 	ch <- m.lane
+	ch <- m.api
 }
 
 // Collect implements prometheus.Collector.
@@ -314,5 +317,9 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.probe, prometheus.GaugeValue, l.ProbeTime.Seconds(), l.Name)
 		ch <- prometheus.MustNewConstMetric(m.lane, prometheus.CounterValue, float64(l.Messages), l.Name)
 	}
+	a.api.Each(func(method string, done, failed int64) {
+		ch <- prometheus.MustNewConstMetric(m.api, prometheus.CounterValue, float64(done), method, "done")
+		ch <- prometheus.MustNewConstMetric(m.api, prometheus.CounterValue, float64(failed), method, "error")
+	})
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

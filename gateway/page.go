@@ -26,6 +26,7 @@ func (a *App) adminOptions() admin.Options {
 		CheckChannel: pubsub.CheckChannel,
 		Alive:        a.engine.Alive,
 		Hosts:        a.adminHosts(),
+		API:          a.api,
 	}
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"net/http"
 	"net/http/pprof" // also registers on http.DefaultServeMux, which nothing serves
+
+	"sluice/gateway/api"
 )
 
 // Options is everything the admin listener knows of its node. The functions
@@ -36,6 +38,10 @@ type Options struct {
 	// Nil func: every name but the empty one is good.
 	CheckChannel func(channel string) error
 
+	// API serves services that show a key, whatever Host they call this listener by.
+	// Nil: there is none.
+	API http.Handler
+
 	// Hosts are the names, beyond localhost, loopback addresses and the address a
 	// request arrived at, by which this listener may be called in a Host header:
 	// the host part of the configured admin address, a name in the operator's DNS.
@@ -64,8 +70,37 @@ func New(o Options) http.Handler {
 	mux.Handle("/debug/pprof/symbol", only(http.MethodGet, pprof.Symbol))
 	mux.Handle("/debug/pprof/cmdline", only(http.MethodGet, refuseCmdline))
 
+	if o.API != nil {
+		mux.Handle("/api", only(http.MethodPost, o.API.ServeHTTP))
+		mux.HandleFunc("/api/", o.serveAPI)
+	}
 	mux.HandleFunc("/", serveUnknown)
-	return newGuard(o.Hosts, mux)
+	return o.forServices(newGuard(o.Hosts, mux))
+}
+
+// forServices gives requests that show a key to the API, before anything else: no page
+// of another origin can make a browser show one.
+func (o Options) forServices(others http.Handler) http.Handler {
+	if o.API == nil {
+		return others
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !api.Wanted(r) {
+			others.ServeHTTP(w, r)
+			return
+		}
+		secure(w.Header())
+		o.API.ServeHTTP(w, r)
+	})
+}
+
+// serveAPI answers those who have forgotten to show the key.
+func (o Options) serveAPI(w http.ResponseWriter, r *http.Request) {
+	if r.Method == http.MethodPost {
+		o.API.ServeHTTP(w, r)
+		return
+	}
+	serveUnknown(w, r)
 }
 
 // only answers 405 to every other method; GET includes HEAD. OPTIONS is among
@@ -108,5 +143,5 @@ func (o Options) serveMetrics(w http.ResponseWriter, r *http.Request) {
 
 func serveUnknown(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, codeNotFound,
-		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/gaps, /api/inbox, /api/check, /api/publish", r.URL.Path)
+		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/gaps, /api/inbox, /api/check, /api/publish, and with a key the HTTP API for services: POST /api/publish and others", r.URL.Path)
 }
