@@ -43,6 +43,9 @@ type log struct {
 	queue []*reading              // guarded by mu
 	open  map[readingKey]*reading // those in queue that members wait for; guarded by mu
 	ended bool                    // guarded by mu
+
+	kept     []keeping // oldest first; guarded by mu
+	keptSize int       // guarded by mu
 }
 
 const (
@@ -154,6 +157,7 @@ func (l *log) read(ctx context.Context, e *emitter, r *reading) {
 			continue
 		}
 		if s.answer(r, doubts, try == readAttempts) {
+			l.keep(s, r)
 			return
 		}
 	}
@@ -202,6 +206,40 @@ func (s *stream) answer(r *reading, doubts uint32, last bool) bool {
 	if s.chain.epoch == r.history.Epoch {
 		r.live = s.chain.last
 	}
+	if r.err == nil {
+		s.kept = &kept{r, s.chain.doubts}
+	}
 	h.answered(r)
 	return true
 }
+
+// keep bounds what the answers that streams keep take, in number and bytes: the oldest
+// are dropped.
+func (l *log) keep(s *stream, r *reading) {
+	size := 256
+	for i := range r.history.Entries {
+		size += 96 + len(r.history.Entries[i].Payload)
+	}
+	var dropped []*stream
+	l.mu.Lock()
+	l.kept, l.keptSize = append(l.kept, keeping{s, size}), l.keptSize+size
+	for l.keptSize > maxKeptSize {
+		dropped = append(dropped, l.kept[0].stream)
+		l.keptSize -= l.kept[0].size
+		l.kept[0] = keeping{}
+		l.kept = l.kept[1:]
+	}
+	l.mu.Unlock()
+	for _, s := range dropped {
+		s.forgetKept()
+	}
+}
+
+// keeping is a stream that may keep an answer, and what that takes, in bytes.
+type keeping struct {
+	stream *stream
+	size   int
+}
+
+// maxKeptSize is what all answers that are kept take, in bytes.
+const maxKeptSize = 8 << 20

@@ -103,15 +103,13 @@ func (l *Local) resume(p *part, w wish) {
 	l.resuming[w.member] = g
 }
 
-// ask has the channel's log read, unless what has come live tells that nothing was
-// published since: then the answer is there at once.
+// ask has the channel's log read, unless the answer is known: then it is there at once.
 func (h *Hub) ask(key readingKey, reactor int) *reading {
 	s := h.streamOf(key.channel)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if c := &s.chain; key.since != 0 && key.since == c.last && !c.asking {
-		r := &reading{readingKey: key, reactors: []int{reactor}, live: c.last,
-			history: pubsub.History{Last: c.last, Epoch: c.epoch, Proven: true}}
+	if known := s.keptFor(key); known != nil {
+		r := &reading{readingKey: key, reactors: []int{reactor}, live: s.chain.last, history: *known}
 		h.answered(r)
 		return r
 	}

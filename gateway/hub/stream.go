@@ -3,6 +3,8 @@ package hub
 import (
 	"sync"
 	"sync/atomic"
+
+	"sluice/pubsub"
 )
 
 // stream is the log of one channel as this node follows it. Its lock is taken
@@ -11,9 +13,41 @@ import (
 type stream struct {
 	mu       sync.Mutex
 	chain    chain // guarded by mu
+	kept     *kept // nil: no answer is kept; guarded by mu
 	answered bool  // members have been given what the log has, and count on what is live behind that; guarded by mu
 
 	mixed atomic.Bool // messages without a position have come, too, of which the log knows nothing
+}
+
+// kept is an answer that the log gave lately. It is good for as long as nothing has
+// been published since: many clients come back to a channel from one position, not all
+// in the same moment.
+type kept struct {
+	*reading
+	doubts uint32
+}
+
+// keptFor is the answer to a reading that need not be made, nil if it has to be. s.mu
+// is held.
+func (s *stream) keptFor(key readingKey) *pubsub.History {
+	c := &s.chain
+	if c.last == 0 || c.asking {
+		return nil
+	}
+	if key.since == c.last { // what has come live tells that nothing was published since
+		return &pubsub.History{Last: c.last, Epoch: c.epoch, Proven: true}
+	}
+	if k := s.kept; k != nil && k.readingKey == key && k.doubts == c.doubts && k.history.Last == c.last && k.history.Epoch == c.epoch {
+		return &k.history
+	}
+	return nil
+}
+
+// forgetKept drops the kept answer.
+func (s *stream) forgetKept() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.kept = nil
 }
 
 // streamOf is the channel's, made where it has none.
@@ -36,6 +70,7 @@ func (h *Hub) streamOf(c *Channel) *stream {
 func (s *stream) deliver(e *emitter, c *Channel, m *Message) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.kept = nil
 	if s.chain.follows(m) {
 		e.emit(c, m)
 		return
