@@ -25,6 +25,7 @@ type emitter struct {
 type loss struct {
 	channel *Channel
 	reactor int
+	told    bool // to the members, in its place
 }
 
 func newEmitter(h *Hub, name string) *emitter {
@@ -43,7 +44,7 @@ func (e *emitter) emit(c *Channel, m *Message) {
 	}
 	e.h.mu.RLock()
 	defer e.h.mu.RUnlock()
-	e.send(c, p)
+	e.sendChained(c, p)
 }
 
 // encode writes a message once for each of the shapes that are wanted.
@@ -94,15 +95,27 @@ func (e *emitter) addForm(p *publication, wanted shapes, plain shape, op codec.O
 
 // send offers a message to the reactors. Hub.mu is held for reading.
 func (e *emitter) send(c *Channel, p *publication) {
-	size := 0
-	for i := range p.frames {
-		size += len(p.frames[i].data)
-	}
+	size := p.bytes()
 	for i := range c.seats {
 		reactor := int(c.seats[i].reactor)
 		if !e.offer(reactor, p, size) {
-			e.lost = append(e.lost, loss{c, reactor})
+			e.lost = append(e.lost, loss{channel: c, reactor: reactor})
 		}
+	}
+}
+
+// sendChained is send for a message that has a position. Where a reactor does not take
+// it, that is told in its place: who has got the next one has a position behind it.
+func (e *emitter) sendChained(c *Channel, p *publication) {
+	size := p.bytes()
+	for i := range c.seats {
+		s := &c.seats[i]
+		if e.offer(int(s.reactor), p, size) {
+			s.gapped = false
+			continue
+		}
+		e.lost = append(e.lost, loss{channel: c, reactor: int(s.reactor), told: true})
+		e.h.tellHere(c, s)
 	}
 }
 
@@ -139,7 +152,9 @@ func (e *emitter) tellLosses() {
 		from = e.sound()
 	}
 	for _, lost := range e.lost {
-		e.h.tell(lost.channel, lost.reactor)
+		if !lost.told {
+			e.h.tell(lost.channel, lost.reactor)
+		}
 		if seen[lost.channel] {
 			continue
 		}

@@ -83,8 +83,9 @@ func (set shapes) has(s shape) bool { return set&(1<<s) != 0 }
 // deflated says whether one of them is.
 func (set shapes) deflated() bool { return set&0xAAAA != 0 }
 
-// publication is a message on its way to one reactor's members, or the news that a
-// reading of the log has an answer, which has its place among the messages.
+// publication is a message on its way to one reactor's members, or news that has its
+// place among the messages: that a reading of the log has an answer, or that some may
+// be missing here.
 type publication struct {
 	channel  *Channel
 	message  *Message // nil where no log is kept: it need not be told from others
@@ -93,8 +94,20 @@ type publication struct {
 	size     int      // bytes of the frames, at most what a member is sent
 	exclude  loop.ConnID
 	excludes bool     // exclude is not to get it
-	answer   *reading // nil: it is a message
+	answer   *reading // news
+	gap      bool     // news, to members that want to know
 }
+
+// bytes are those of all its frames.
+func (p *publication) bytes() (n int) {
+	for i := range p.frames {
+		n += len(p.frames[i].data)
+	}
+	return n
+}
+
+// isNews says whether it is no message.
+func (p *publication) isNews() bool { return p.answer != nil || p.gap }
 
 // frame is a message in one shape. It is shared by all who take that, and never
 // changed.

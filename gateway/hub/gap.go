@@ -33,14 +33,27 @@ func (g *Gaps) count(cause pubsub.Cause) {
 	}
 }
 
-// unfilled says that a channel's log does not hold what was missed.
+// unfilled says that a channel's log does not hold what was missed before what is
+// handed on next. The stream's lock is held.
 func (h *Hub) unfilled(c *Channel) {
 	h.holes.Add(1)
 	now := time.Now()
 	h.onGap(pubsub.Gap{Link: "the log", Channel: c.name, Cause: pubsub.CauseLog, From: now, To: now, Channels: 1})
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	h.gapped(c, pubsub.CauseLog)
+	c.rules.Gaps.count(pubsub.CauseLog)
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	for i := range c.seats {
+		h.tellHere(c, &c.seats[i])
+	}
+}
+
+// tellHere has a reactor tell its members of a gap between what it has been handed of
+// the channel and what it will be. Hub.mu is held for reading, and the stream's lock.
+func (h *Hub) tellHere(c *Channel, s *seat) {
+	if s.telling > 0 && !s.gapped {
+		s.gapped = true
+		h.reactors[s.reactor].Post(&publication{channel: c, gap: true})
+	}
 }
 
 // gapped says that a channel is heard again after messages may have been missed
@@ -91,17 +104,19 @@ func (m *missed) take() map[*Channel]struct{} {
 // subscribed has not missed anything.
 func (l *Local) tellMissed(m *missed) {
 	for channel := range m.take() {
-		p := l.parts[channel]
-		if p == nil {
-			continue // all have left meanwhile
+		if p := l.parts[channel]; p != nil { // else all have left meanwhile
+			l.tellGap(p)
 		}
-		l.release(p)
-		for r := range p.rows() {
-			// Backwards, as in confirm: telling one may end its connection.
-			for i := len(r.places) - 1; i >= 0; i-- {
-				if i < len(r.places) && r.places[i].member.telling && r.places[i].member.stage == live {
-					l.events.Gap(r.places[i].conn, r.places[i].member)
-				}
+	}
+}
+
+func (l *Local) tellGap(p *part) {
+	l.release(p)
+	for r := range p.rows() {
+		// Backwards, as in confirm: telling one may end its connection.
+		for i := len(r.places) - 1; i >= 0; i-- {
+			if i < len(r.places) && r.places[i].member.telling && r.places[i].member.stage == live {
+				l.events.Gap(r.places[i].conn, r.places[i].member)
 			}
 		}
 	}

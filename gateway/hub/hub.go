@@ -161,6 +161,7 @@ func (h *Hub) join(name string, reactor int, wants *Wants) (c *Channel, ready bo
 	}
 	s := c.seat(reactor)
 	s.members++
+	s.gapped = false // who comes now is not told of what was before
 	if wants.Gaps || wants.Recover {
 		s.telling++
 	}

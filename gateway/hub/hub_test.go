@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"runtime/debug"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -584,5 +585,85 @@ func TestDurableMessages(t *testing.T) {
 	}
 	if want := `"hello" false 0, "hello" true 42, "hello" false 0, "\x01 plain" false 0, `; got != want {
 		t.Errorf("delivered %s, want %s", got, want)
+	}
+}
+
+// line is what a reactor has been handed, in a line: positions of messages, and gaps.
+func (m *mailbox) line() string {
+	var words []string
+	for _, e := range m.events {
+		p, ok := e.(*publication)
+		switch {
+		case !ok:
+			words = append(words, fmt.Sprintf("%T", e))
+		case p.gap:
+			words = append(words, "gap")
+		default:
+			words = append(words, identity(p.message))
+		}
+	}
+	return strings.Join(words, " ")
+}
+
+// A gap on a channel with a log is told between the messages that it lies between: a
+// client that was told of it later would have a position from behind it, and one that
+// was told before would take what follows for everything.
+func TestGapsInTheirPlace(t *testing.T) {
+	for _, row := range []struct {
+		name  string
+		hears func(b *bench, log *redisLog, hear func(*Message))
+		want  string // what the reactor is handed
+		told  int    // how often the member is
+	}{
+		{"a full mailbox", func(b *bench, log *redisLog, hear func(*Message)) {
+			hear(log.publish())
+			b.boxes[0].full = true
+			hear(log.publish())
+			hear(log.publish())
+			b.boxes[0].full = false
+			hear(log.publish())
+			b.boxes[0].full = true
+			hear(log.publish())
+			b.boxes[0].full = false
+			hear(log.publish())
+		}, "20 gap 50 gap 70", 2},
+		{"a log that begins anew", func(b *bench, log *redisLog, hear func(*Message)) {
+			hear(log.publish())
+			hear(log.publish())
+			log.last, log.epoch, log.entries = 35, 35, nil
+			hear(log.publish())
+			r := b.Hub.log.queue[len(b.Hub.log.queue)-1]
+			r.history = log.history(r.since, r.limit)
+			b.streamOf(r.channel).fill(b.emitter, r)
+			hear(log.publish())
+		}, "20 30 gap 40 50", 1},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench()
+			var m Member
+			b.locals[0].Join(nil, &m, "news", Wants{Gaps: true})
+			b.Subscribed("news")
+			b.turn(0)
+			row.hears(b, newRedisLog(), func(m *Message) {
+				b.Deliver([]byte("news"), fmt.Appendf(nil, "\x01sluice %d %d %s\n%s", m.Position, m.Before, m.Epoch, m.Payload))
+				b.Delivered()
+			})
+			if got := b.boxes[0].line(); got != row.want {
+				t.Errorf("handed %q, want %q", got, row.want)
+			}
+			for _, e := range b.boxes[0].events {
+				if p, ok := e.(*publication); ok && p.gap { // the messages want a connection to go to
+					b.locals[0].Take(e)
+				}
+			}
+			if b.missed[&m] != 0 {
+				t.Error("told before its turn")
+			}
+			for b.locals[0].Fan() {
+			}
+			if b.missed[&m] != row.told {
+				t.Errorf("told %d times, want %d", b.missed[&m], row.told)
+			}
+		})
 	}
 }

@@ -137,6 +137,8 @@ func (l *Local) Fan() (more bool) {
 	case rest[0].answer != nil:
 		l.answer(rest[0].answer)
 	case p == nil: // all have left meanwhile
+	case rest[0].gap:
+		l.tellGap(p)
 	case p.isWatched():
 		l.fanWatched(p, rest[:1])
 	default:
@@ -254,14 +256,14 @@ const (
 
 // run is how many messages at the front are for one channel and fit into a
 // chunk, at least one, and the bytes of their frames. One that a member is not to
-// get is alone, and so is the answer to a reading.
+// get is alone, and so is news.
 func run(queue []*publication) (n, size int) {
 	front := queue[0]
-	if front.excludes || front.answer != nil {
+	if front.excludes || front.isNews() {
 		return 1, front.size
 	}
 	for _, p := range queue {
-		if n > 0 && (p.channel != front.channel || p.excludes || p.answer != nil || size+p.size > chunkSize) {
+		if n > 0 && (p.channel != front.channel || p.excludes || p.isNews() || size+p.size > chunkSize) {
 			break
 		}
 		size += p.size

@@ -29,7 +29,8 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	flags := flag.NewFlagSet("chaos", flag.ContinueOnError)
 	flags.SetOutput(stderr)
 	flags.StringVar(&o.Program, "program", "", "the sluice to start; default: built from this module")
-	flags.StringVar(&o.Topology, "topology", "standalone", strings.Join(topologies, ", "))
+	flags.StringVar(&o.Topology, "topology", "standalone", strings.Join(topologies, ", ")+"; with -runs several of them, with commas between")
+	runs := flags.Int("runs", 1, "so many runs, one after the other, with topologies by turns, each with the next seed")
 	names := flags.String("faults", "", "which faults, with commas between; default: all of the topology; list: print them")
 	flags.IntVar(&o.Nodes, "nodes", 3, "sluice processes")
 	flags.IntVar(&o.Channels, "channels", 24, "channels")
@@ -53,7 +54,18 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if *names != "" {
 		o.Faults = strings.Split(*names, ",")
 	}
-	rep, err := prepared(ctx, o)
+	done, err := prepare(ctx, &o)
+	if err != nil {
+		fmt.Fprintf(stderr, "chaos: %v\n", err)
+		return 2
+	}
+	defer done()
+	if *runs > 1 {
+		s := &series{runs: *runs, topologies: strings.Split(o.Topology, ","), busy: *busy, out: stdout}
+		return s.run(ctx, o)
+	}
+	fmt.Fprintf(o.Out, "seed %d, %s, %d nodes, %v\n", o.Seed, o.Topology, o.Nodes, o.For)
+	rep, err := run(ctx, o)
 	if err == nil && *file != "" {
 		err = rep.save(*file)
 	}
@@ -70,21 +82,22 @@ func command(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	return 0
 }
 
-// prepared runs with a program that is there.
-func prepared(ctx context.Context, o options) (rep *report, err error) {
-	if o.Program == "" {
-		dir, err := os.MkdirTemp("", "chaos")
-		if err != nil {
-			return nil, err
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // left over at worst
-		o.Program = filepath.Join(dir, "sluice")
-		if err := build(ctx, o.Program); err != nil {
-			return nil, err
-		}
+// prepare sees to it that there is a program to start, until done.
+func prepare(ctx context.Context, o *options) (done func(), err error) {
+	if o.Program != "" {
+		return func() {}, nil
 	}
-	fmt.Fprintf(o.Out, "seed %d, %s, %d nodes, %v\n", o.Seed, o.Topology, o.Nodes, o.For)
-	return run(ctx, o)
+	dir, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		return nil, err
+	}
+	done = func() { _ = os.RemoveAll(dir) } // left over at worst
+	o.Program = filepath.Join(dir, "sluice")
+	if err := build(ctx, o.Program); err != nil {
+		done()
+		return nil, err
+	}
+	return done, nil
 }
 
 func build(ctx context.Context, program string) error {
