@@ -29,7 +29,7 @@ var steeringSource string
 var dispatchSource string
 
 // FunctionsVersion is that of functions.lua.
-const FunctionsVersion = 4
+const FunctionsVersion = 5
 
 // FunctionLibrary is what FUNCTION LOAD takes: the functions by which services
 // publish durable messages and read their log. They are documented in it.

@@ -13,7 +13,7 @@
 --
 -- A position is one integer below 2^53, Redis' clock in microseconds since 2026 or one more than the last, whichever
 -- is more. So it is never handed out again, whatever Redis has forgotten, and it identifies what was published.
-local VERSION = 4            -- one more with each change: a node replaces an older library, never a newer one
+local VERSION = 5            -- one more with each change: a node replaces an older library, never a newer one
 local BEGAN = 1767225600 -- 2026-01-01 in Unix seconds
 
 local MAX_SIZE = 100000      -- entries
@@ -59,6 +59,15 @@ end
 local function now()
   local time = redis.call('TIME')
   return (tonumber(time[1]) - BEGAN) * 1000000 + tonumber(time[2])
+end
+
+-- astray returns an error where some of the keys may lie on another server of a Cluster, because their slot is on its
+-- way: a channel would begin anew at the one while its log is still at the other, and could not be moved any more. Redis
+-- itself looks at the channel's name only, which is no key of either. The caller tries again until the slot has moved.
+local function astray(...)
+  local found = redis.pcall('EXISTS', ...)
+  if type(found) ~= 'table' or not string.find(found.err or '', 'non local key', 1, true) then return nil end
+  return redis.error_reply('TRYAGAIN sluice: the channel is on its way to another server')
 end
 
 local known, known_at = nil, 0 -- the line, and when that was found out
@@ -141,9 +150,10 @@ local function publish(keys, args)
   if not o then return failure(reason) end
   local size, ttl = o.size or 1000, o.ttl or 86400
   local log, meta = log_of(channel)
-  local last, epoch, at = state(log, meta)
-
   local memory = o.id and '{' .. channel .. '}.id.' .. o.id
+  local refusal = astray(log, meta, memory or meta)
+  if refusal then return refusal end
+  local last, epoch, at = state(log, meta)
   if memory then
     local seen = redis.call('GET', memory)
     if seen then return { tonumber(seen), epoch } end
@@ -194,6 +204,8 @@ local function history(keys, args)
   if o.since and o.before then return failure('give since or before, not both') end
   local since, limit = o.since or 0, o.limit or 1000
   local log, meta = log_of(channel)
+  local refusal = astray(log, meta)
+  if refusal then return refusal end
   local last, epoch = state(log, meta)
   local entries = {}
   if o.before then

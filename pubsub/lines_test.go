@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/redis/go-redis/v9"
+
 	"sluice/pubsub"
 	"sluice/pubsub/pubsubtest"
 	"sluice/pubsub/redistest"
@@ -82,5 +84,47 @@ func TestLinesUnknown(t *testing.T) {
 	publishDurable(t, b, "orders", "two", pubsub.DurableOptions{})
 	if got := told(history(t, b, "orders", first, 10)); got != "two proven:true" {
 		t.Error(got)
+	}
+}
+
+// While a channel's slot is on its way, its log is not begun a second time: whoever
+// publishes has to wait until it has arrived. Then it goes on.
+func TestDurableMoves(t *testing.T) {
+	c := redistest.StartCluster(t)
+	b := run(t, pubsub.Options{URL: c.URL, Functions: true})
+	b.awaitReady(t)
+	const channel = "orders"
+	publishDurable(t, b.Redis, channel, "one", pubsub.DurableOptions{ID: "a"})
+	slot := c.Slot("sluice:" + channel)
+	source := c.Owner(slot)
+	var target *redistest.Server
+	for _, m := range c.Masters() {
+		if m.Addr != source.Addr {
+			target = m
+		}
+	}
+	client := target.Client()
+	defer client.Close()
+	tries := 0
+	err := c.Cluster.MigrateSlowly(slot, target.Server, func() {
+		tries++
+		var answer *redis.Cmd
+		_, err := client.Pipelined(t.Context(), func(p redis.Pipeliner) error {
+			p.Do(t.Context(), "ASKING")
+			answer = p.FCall(t.Context(), "sluice_publish", []string{"sluice:" + channel}, "two", "id", "b")
+			return nil
+		})
+		if err == nil || !strings.HasPrefix(answer.Err().Error(), "TRYAGAIN ") {
+			t.Errorf("the target answers %v, %v", answer, err)
+		}
+	})
+	if err != nil || tries < 2 {
+		t.Fatalf("%d pauses, %v", tries, err)
+	}
+	again := publishDurable(t, b.Redis, channel, "one", pubsub.DurableOptions{ID: "a"})
+	publishDurable(t, b.Redis, channel, "two", pubsub.DurableOptions{ID: "b"})
+	h := history(t, b.Redis, channel, 0, 10)
+	if told(h) != "one,two proven:false" || h.Entries[0].Position != again {
+		t.Errorf("the first again at %d; %+v", again, h)
 	}
 }

@@ -70,11 +70,11 @@ var dataFaults = []fault{
 		e.begin("kill -9 of the master %s, which its replicas have not heard of any more", master.Addr)
 		err := errors.Join(cutReplicas(master, replicas), r.waited(ctx, between(random, 100*time.Millisecond, time.Second)))
 		if err == nil {
-			err = r.takeOver(master, e, master.Kill, func() error { return errors.Join(joinReplicas(replicas), master.Restart()) })
+			err = r.takeOver(master, e, master.Kill, func() error { return errors.Join(r.backend.joinReplicas(replicas), master.Restart()) })
 		}
 		return err
 	}},
-	{"migrate-log", inCluster, func(_ context.Context, r *rig, random *rand.Rand, e *event) error {
+	{"migrate-log", inCluster, func(ctx context.Context, r *rig, random *rand.Rand, e *event) error {
 		l, err := r.durable.any(random)
 		if err != nil {
 			return err
@@ -97,7 +97,8 @@ var dataFaults = []fault{
 		}
 		e.Channels = []string{}
 		e.begin("the slot of %s from %s to %s", l.channel, from.Addr, to.Addr)
-		err = r.backend.cluster.Migrate(slot, to)
+		pause := between(random, 10*time.Millisecond, 300*time.Millisecond)
+		err = r.backend.cluster.MigrateSlowly(slot, to, func() { hold(ctx, pause) })
 		e.heal()
 		return err
 	}},
@@ -172,10 +173,13 @@ func cutReplicas(master *redisproc.Server, replicas []*redisproc.Server) error {
 	return err
 }
 
-func joinReplicas(replicas []*redisproc.Server) error {
+func (b *backend) joinReplicas(replicas []*redisproc.Server) error {
 	var errs []error
 	for _, s := range replicas {
 		_, err := s.Do("CONFIG", "SET", "masterauth", "")
+		if err == nil && b.sentinel != nil { // it has had the password written to the file from which the server starts
+			_, err = s.Do("CONFIG", "REWRITE")
+		}
 		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
