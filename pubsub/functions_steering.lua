@@ -36,6 +36,8 @@ end
 -- steer writes a command into the log and has the nodes read it.
 local function steer(control, command)
   local log, meta = log_of(control)
+  local refusal = astray(log, meta)
+  if refusal then return refusal end
   local last, epoch, at = state(log, meta)
   local position = math.max(at, last + 1)
   redis.call('XADD', log, 'MAXLEN', text(CONTROL_SIZE), text(position) .. '-0', 'p', text(last), 'd', cjson.encode(command))
