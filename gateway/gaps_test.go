@@ -56,7 +56,7 @@ func TestGapsAreTold(t *testing.T) {
 		return nil
 	})
 	g := gaps.Gaps[0]
-	if g.Cause != "connection" || g.Channel != "" || g.Channels != 3 || g.Link != server.Addr+"#0" || // 3: the node's own, too
+	if g.Cause != "connection" || g.Channel != "" || g.Channels != 4 || g.Link != server.Addr+"#0" || // 4: the node's own and that of all nodes, too
 		g.From.After(before) || g.To.Before(before) || gaps.Node == "" || gaps.Forgotten != 0 {
 		t.Errorf("%+v of node %q, %d forgotten", g, gaps.Node, gaps.Forgotten)
 	}
