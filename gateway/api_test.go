@@ -16,6 +16,7 @@ import (
 	"github.com/centrifugal/gocent/v3"
 
 	"sluice/config"
+	"sluice/gateway/auth"
 )
 
 const testAPIKey = "0123456789abcdef"
@@ -285,4 +286,58 @@ func TestReadmeAPI(t *testing.T) {
 		t.Fatalf("%v %s", err, out)
 	}
 	c.wantText(`{"state":"shipped"}`)
+}
+
+// Services steer clients through the API, by user and by connection, with Centrifugo's
+// library; event streams among them.
+func TestAPISteers(t *testing.T) {
+	n := startNode(t, "--auth-hmac-secret", testSecret, "--anonymous", "--api-key", testAPIKey).ready()
+	ctx := t.Context()
+	c := gocent.New(gocent.Config{Addr: "http://" + n.Admin().String() + "/api", Key: testAPIKey,
+		HTTPClient: &http.Client{Timeout: patience, Transport: &http.Transport{DisableKeepAlives: true}}})
+	eventually(t, "the functions are loaded", func() error { return n.redis.FCall(ctx, "sluice_version", nil).Err() })
+
+	anonymous := n.dial("/ws?channel=news")
+	conn := n.entry("connect")["conn"].(string)
+	user := n.dial("/ws?channel=news&token=" + sign(t, testKey, auth.Claims{}))
+	stream := n.stream("/sse?channel=news&token=" + sign(t, testKey, auth.Claims{}))
+
+	if err := c.Subscribe(ctx, "more", "42"); err != nil {
+		t.Fatal(err)
+	}
+	if entry := n.entry("subscribe"); entry["channel"] != "more" || entry["user"] != "42" {
+		t.Errorf("%v", entry)
+	}
+	n.publish("more", "for the user")
+	user.wantText("for the user")
+	if err := c.Unsubscribe(ctx, "news", "", gocent.WithUnsubscribeClient(conn)); err != nil {
+		t.Fatal(err)
+	}
+	if entry := n.entry("unsubscribe"); entry["channel"] != "news" || entry["conn"] != conn {
+		t.Errorf("%v", entry)
+	}
+	if err := c.Disconnect(ctx, "42", gocent.WithDisconnect(&gocent.Disconnect{Code: 4321, Reason: "the day is over"})); err != nil {
+		t.Fatal(err)
+	}
+	if got := user.wantClose(4321); got != "the day is over" {
+		t.Errorf("%q", got)
+	}
+	stream.want("close : 4321 the day is over", "the end")
+	if err := c.Disconnect(ctx, "", gocent.WithDisconnectClient(conn)); err != nil {
+		t.Fatal(err)
+	}
+	anonymous.wantClose(4500)
+
+	for name, call := range map[string]func() error{
+		"nobody":         func() error { return c.Disconnect(ctx, "") },
+		"another's code": func() error { return c.Disconnect(ctx, "42", gocent.WithDisconnect(&gocent.Disconnect{Code: 3500})) },
+		"a reason in lines": func() error {
+			return c.Disconnect(ctx, "42", gocent.WithDisconnect(&gocent.Disconnect{Code: 4000, Reason: "a\nb"}))
+		},
+		"no channel":         func() error { return c.Subscribe(ctx, "", "42") },
+		"an impossible user": func() error { return c.Unsubscribe(ctx, "news", strings.Repeat("4", 256)) },
+	} {
+		t.Run(name, func(t *testing.T) { wantAPIError(t, 107, call) })
+	}
+	wantAPIError(t, 108, func() error { return c.Disconnect(ctx, "42", gocent.WithDisconnectClientWhitelist([]string{conn})) })
 }

@@ -34,6 +34,7 @@ type Broker interface {
 	RemoveHistory(ctx context.Context, channel string) error
 	Attendance(ctx context.Context, channel string, limit int, cursor string) (pubsub.Attendance, error)
 	AttendanceStats(ctx context.Context, channel string) (connections, users int64, err error)
+	Steer(ctx context.Context, name string, args ...string) (nodes int64, err error)
 }
 
 // Options are what an API is made of.

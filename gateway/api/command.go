@@ -15,7 +15,7 @@ type command struct {
 }
 
 // methods is how many there are.
-const methods = 8
+const methods = 11
 
 // commands are all methods. They are set by init, because some call others.
 var commands [methods]command
@@ -28,6 +28,9 @@ func init() {
 		{"history_remove", with((*API).historyRemove)},
 		{"presence", with((*API).presence)},
 		{"presence_stats", with((*API).presenceStats)},
+		{"disconnect", with((*API).disconnect)},
+		{"subscribe", with((*API).subscribe)},
+		{"unsubscribe", with((*API).unsubscribe)},
 		{"channels", with((*API).channels)},
 		{"info", with((*API).info)},
 	}
