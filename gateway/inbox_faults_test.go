@@ -96,6 +96,7 @@ func (f *faultRun) run() {
 		f.fault()
 	}
 	f.pause(100, 500)
+	f.t.Log(strings.Join(f.faults, ", "))
 	close(f.over)
 	sending.Wait()
 	for i := range f.nodes {
@@ -306,7 +307,7 @@ func (f *faultRun) judge(n *testNode) {
 	if acked < 100 {
 		t.Errorf("%d messages are too few", acked)
 	}
-	t.Logf("%s: %d acknowledged, %d sent, %d twice, %d connections", strings.Join(f.faults, ", "), acked, sent, twice, len(n.lives()))
+	t.Logf("%d acknowledged, %d sent, %d twice, %d connections", acked, sent, twice, len(n.lives()))
 }
 
 // check judges one message entry: its content, and that those of a connection stand in

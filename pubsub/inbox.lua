@@ -43,6 +43,7 @@ end
 
 local occasion
 if what == 'open' then
+  if stood == '' then about = '' end -- it has ended since: both entries are sent again
   occasion = redis.call('HSETNX', record, conn, about) == 1 and not from
 else
   occasion = from ~= nil and stood ~= ''

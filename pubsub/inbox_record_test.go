@@ -362,6 +362,31 @@ func TestLifeGoesOnBeforeTheBurial(t *testing.T) {
 	wantStream(t, keys.Client(""), "connect a", "connect b", "connect c", "disconnect b", "disconnect c", "connect c", "disconnect a", "disconnect c")
 }
 
+// What Redis had taken without saying so is not written again under the next life.
+func TestLifeGoesOnWithEntriesUnderWay(t *testing.T) {
+	s := redistest.Start(t)
+	keys := open(t, pubsub.Options{URL: s.URL})
+	o := pubsub.InboxesOptions{}
+	o.Life, o.Timeout = "n.x", 200*time.Millisecond
+	b := runInboxes(t, keys, o)
+	add(t, b, connect("a"))
+	wantStream(t, keys.Client(""), "connect a")
+	s.Pause()
+	add(t, b, connect("b"), disconnect("b"), disconnect("a"))
+	pubsubtest.Eventually(t, "the inbox is down", func() bool { return b.Stats().Down })
+	b.SetLife("n.x.2")
+	s.Resume()
+	add(t, b, connect("c"))
+	wantStream(t, keys.Client(""), "connect a", "connect b", "disconnect b", "disconnect a", "connect c")
+	if n, err := b.Bury(t.Context(), peerOf("n.x")); n != 0 || err != nil {
+		t.Errorf("%d entries are completed, %v", n, err)
+	}
+	if n, err := b.Bury(t.Context(), peerOf("n.x.2")); n != 1 || err != nil {
+		t.Errorf("%d entries are completed, %v", n, err)
+	}
+	wantStream(t, keys.Client(""), "connect a", "connect b", "disconnect b", "disconnect a", "connect c", "disconnect c")
+}
+
 func TestInboxStreams(t *testing.T) {
 	t.Parallel()
 	servers := []*redistest.Server{redistest.Start(t), redistest.Start(t)}

@@ -65,7 +65,7 @@ func (h *Handler) restateSome() {
 			continue
 		}
 		if g := reported(c); g != nil {
-			h.connected(c, g, channelsOf(c))
+			h.report(c, g, pubsub.Entry{Type: "connect", Channel: channelsOf(c)}, nil)
 		}
 	}
 	if h.restating = h.restating[n:]; len(h.restating) == 0 {
