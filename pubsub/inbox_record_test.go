@@ -550,3 +550,25 @@ func TestRecordACL(t *testing.T) {
 		t.Error(text)
 	}
 }
+
+// BenchmarkInboxConnections is connections that come and go: two recorded entries each.
+func BenchmarkInboxConnections(b *testing.B) {
+	s := redistest.Start(b)
+	keys := open(b, pubsub.Options{URL: s.URL})
+	inbox, stop := runInbox(b, keys, pubsub.InboxOptions{Life: "n.x"})
+	b.ReportAllocs()
+	n, began := 0, time.Now()
+	for b.Loop() {
+		conn := fmt.Sprint("n.ABCDEFGHIJ.", n)
+		for inbox.Stats().QueueEntries > 60_000 {
+			time.Sleep(100 * time.Microsecond)
+		}
+		add(b, inbox, connect(conn), disconnect(conn))
+		n++
+	}
+	stop()
+	if st := inbox.Stats(); st.Written != int64(2*n) {
+		b.Errorf("%d connections: %+v", n, st)
+	}
+	b.ReportMetric(float64(2*n)/time.Since(began).Seconds(), "entries/s") // until the last ack
+}
