@@ -81,6 +81,9 @@ func (b *Inboxes) add(stream, life string) []*Inbox {
 	for i, key := range partKeys(stream, b.opts.Parts) {
 		o := b.opts.InboxOptions
 		o.Stream, o.Life = key, life
+		if down := o.Down; down != nil && (b.opts.Parts > 1 || len(b.opts.Streams) > 0) { // else there is no other
+			o.Down = func(err error) { down(fmt.Errorf("%s: %w", key, err)) }
+		}
 		forgotten := o.Forgotten
 		o.Forgotten = func() {
 			b.resweep.Store(true)

@@ -225,6 +225,8 @@ func (p *patient) rights(ctx context.Context) Finding {
 		{"SUBSCRIBE", p.prefix + "news"},
 		{"PUBLISH", p.prefix + "news", "x"},
 		{"XADD", p.prefix + "inbox", "*", "type", "message"},
+		{"HSETNX", "{" + p.prefix + "inbox}.open.x", "conn", "{}"},
+		{"EVAL", "return 0", "2", p.prefix + "inbox", "{" + p.prefix + "inbox}.open.x"},
 		{"PING"},
 		{"EVALSHA", "x", "1", "{" + p.prefix + "news}.log"},
 	} {
