@@ -269,10 +269,12 @@ func peerOf(life string) pubsub.Peer {
 // Whoever buries a node, however often and however many at once: each connection has
 // one disconnect entry, and the dead one writes no more.
 func TestBurialOfRecords(t *testing.T) {
-	const conns = 2500
-	for name, url := range map[string]string{"redis": redistest.Start(t).URL, "embedded": startEmbedded(t).URL()} {
+	for name, row := range map[string]struct {
+		url   string
+		conns int // several pages, or fewer where scripts are slow
+	}{"redis": {redistest.Start(t).URL, 2500}, "embedded": {startEmbedded(t).URL(), 200}} {
 		t.Run(name, func(t *testing.T) {
-			keys := open(t, pubsub.Options{URL: url})
+			keys, conns := open(t, pubsub.Options{URL: row.url}), row.conns
 			client := keys.Client("")
 			o := pubsub.InboxesOptions{}
 			o.Life = "n.x"
@@ -281,7 +283,7 @@ func TestBurialOfRecords(t *testing.T) {
 				add(t, dead, connect(fmt.Sprint(i)))
 			}
 			add(t, dead, disconnect("7"))
-			pubsubtest.Eventually(t, "all is written", func() bool { return dead.Stats().Written == conns+1 })
+			pubsubtest.Eventually(t, "all is written", func() bool { return dead.Stats().Written == int64(conns)+1 })
 
 			var all sync.WaitGroup
 			var wrote atomic.Int64
@@ -300,7 +302,7 @@ func TestBurialOfRecords(t *testing.T) {
 				})
 			}
 			all.Wait()
-			if wrote.Load() != conns-1 {
+			if wrote.Load() != int64(conns)-1 {
 				t.Errorf("the undertakers wrote %d entries, want %d", wrote.Load(), conns-1)
 			}
 			says, entries := streamOf(t, client, "sluice:inbox")
