@@ -319,6 +319,8 @@ func TestCentrifugeWithoutRedis(t *testing.T) {
 		`> {"id":4,"history":{"channel":"news","limit":1}}`, `< {"id":4,`+away)
 	given := sign(t, testKey, auth.Claims{User: "42", Channels: []string{"news"}})
 	n.sdk("", nil).talk(`> {"id":1,"connect":{"token":"`+given+`"}}`, "x 3004 internal server error")
+	n.sdk("", nil).talk(`> {"id":1,"connect":{"token":"`+given+`"}}`, `> {"id":2,"unsubscribe":{"channel":"news"}}`+"\n"+`{"id":3,"ping":{}}`,
+		`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`, `< {"id":2,"unsubscribe":{}}`+"\n"+`{"id":3,"ping":{}}`)
 
 	server.Restart()
 	n.ready()

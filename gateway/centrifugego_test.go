@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -251,25 +252,45 @@ func TestCentrifugeGoRecovers(t *testing.T) {
 func TestCentrifugeGoGivenChannels(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	n := startNode(t, "--auth-hmac-secret", testSecret, "--redis", server.URL).ready()
-	way := newDetour(t, n.Public())
-	client, j := newGoClient(t, "JSON", way.ln.Addr(), centrifuge.Config{Token: sign(t, testKey, auth.Claims{User: "42", Channels: []string{"orders", "#42"}})})
-	mustConnect(t, client)
-	j.want(connecting, "connected")
-	eventually(t, "both are subscribed", func() error {
-		j.mu.Lock()
-		defer j.mu.Unlock()
-		if len(j.lines) < 4 {
-			return fmt.Errorf("it says %q", j.lines)
-		}
-		j.read = 4
-		return nil
-	})
-	n.publish("#42", `"for you"`)
-	j.want(`#42: "for you"`)
-	way.cut(n.Public())
-	j.want(reconnecting, "connected")
-	if e := n.entries("connect"); len(e) < 1 || e[0]["channel"] != "orders #42" || e[0]["user"] != "42" {
+	n := startNode(t, "--auth-hmac-secret", testSecret, "--redis", server.URL, configFile(t, "namespaces: [{name: orders, durable: true}]")).ready()
+	for speaks := range goClients {
+		t.Run(speaks, func(t *testing.T) {
+			way := newDetour(t, n.Public())
+			orders := "orders:" + speaks
+			client, j := newGoClient(t, speaks, way.ln.Addr(), centrifuge.Config{Token: sign(t, testKey, auth.Claims{User: "42", Channels: []string{orders, "#42"}})})
+			mustConnect(t, client)
+			j.want(connecting, "connected")
+			both := func(how string) {
+				t.Helper()
+				eventually(t, "both are subscribed", func() error {
+					j.mu.Lock()
+					defer j.mu.Unlock()
+					next := j.lines[j.read:]
+					if len(next) < 2 || !slices.Contains(next, orders+" subscribed, "+how) || !slices.Contains(next, "#42 subscribed, was recovering false, recovered false") {
+						return fmt.Errorf("it says %q", next)
+					}
+					j.read += 2
+					return nil
+				})
+			}
+			both("was recovering false, recovered false")
+			n.publish("#42", `"for you"`)
+			j.want(`#42: "for you"`)
+			n.publishDurably(orders, "1")
+			j.want(orders + ": 1")
+			way.cut(&net.TCPAddr{IP: net.IPv4(127, 0, 0, 1), Port: 1})
+			j.want(reconnecting)
+			n.publishDurably(orders, "2")
+			n.publishDurably(orders, "3")
+			way.cut(n.Public())
+			j.want("connected")
+			both("was recovering true, recovered true")
+			j.want(orders+": 2", orders+": 3")
+			n.publishDurably(orders, "4")
+			j.want(orders + ": 4")
+		})
+	}
+	if e := n.entries("connect"); len(e) < 4 || e[0]["user"] != "42" || !strings.HasSuffix(e[0]["channel"].(string), " #42") {
 		t.Errorf("the inbox has %v", e)
 	}
 }

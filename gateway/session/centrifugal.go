@@ -37,7 +37,7 @@ type centrifugal struct {
 	subs     subs
 	entrance *entrance // from connect until it is answered
 	due      int64     // the second of Handler.expiry in which its token is over; 0: never
-	patience int64     // the second in which it is looked at next for what is not answered; 0: none is noted
+	looked   int64     // the second in which it is looked at next for what is due; 0: none is noted
 	encoding centrifuge.Encoding
 	stage    stage
 }
@@ -45,7 +45,8 @@ type centrifugal struct {
 // entrance is what the answer to connect needs.
 type entrance struct {
 	command uint32
-	waiting int // given channels that are not subscribed yet
+	waiting int  // given channels that are not subscribed yet
+	held    bool // what the client is sent waits for the answer
 	results map[string]*protocol.SubscribeResult
 }
 
@@ -79,7 +80,7 @@ func (h *Handler) openCentrifugal(c *loop.Conn, r *codec.Request) {
 		break
 	}
 	if c.Upgrade(a.upgrade, a.protocol, a.extensions) {
-		h.expiry.add(c.ID(), time.Now().Add(h.node.Policy.Patience))
+		s.lookAt(h, c, h.expiry.second(time.Now().Add(h.node.Policy.Patience)))
 		h.watchAge(c)
 	}
 }
@@ -186,7 +187,7 @@ func Closing(c *loop.Conn, code codec.StatusCode, reason string) (codec.StatusCo
 }
 
 func (s *centrifugal) direct(c *loop.Conn, d *hub.Direct) bool {
-	return c.Write(s.encoding.Opcode(), s.encoding.Message(d.Payload))
+	return s.stage > stageRefused && c.Write(s.encoding.Opcode(), s.encoding.Message(d.Payload))
 }
 
 func (s *centrifugal) drained(h *Handler, c *loop.Conn) {

@@ -41,7 +41,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 	s.stage, s.entrance = stageEntering, &entrance{command: command}
 	c.SetPing(int(s.encoding))
 	if who != nil {
-		s.due = h.watch(c, who.Expires)
+		s.due = s.watch(h, c, who.Expires)
 	}
 	given := s.given()
 	if len(given) > h.node.Policy.MaxChannels {
@@ -59,7 +59,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 		return
 	}
 	h.batch.flush() // an answer to an earlier connect, perhaps
-	if !c.Hold() {
+	if s.entrance.held = c.Hold(); !s.entrance.held {
 		s.disconnect(h, c, centrifuge.Slow)
 	}
 }
@@ -153,13 +153,13 @@ func (s *centrifugal) enter(h *Handler, c *loop.Conn) {
 	if s.who != nil {
 		result.Expires, result.Ttl = lifetime(s.who.Expires)
 	}
-	reply := &protocol.Reply{Id: s.entrance.command, Connect: result}
+	reply, held := &protocol.Reply{Id: s.entrance.command, Connect: result}, s.entrance.held
 	s.entrance = nil
-	if h.batch.conn == c {
-		h.batch.add(reply)
+	if held {
+		c.Release(s.encoding.Opcode(), s.encoding.Append(nil, reply))
 		return
 	}
-	c.Release(s.encoding.Opcode(), s.encoding.Append(nil, reply))
+	s.reply(h, c, reply)
 }
 
 // lifetime is how long a token is good, in whole seconds, for the SDK to fetch another

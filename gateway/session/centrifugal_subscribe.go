@@ -2,6 +2,7 @@ package session
 
 import (
 	"strings"
+	"time"
 
 	"github.com/centrifugal/protocol"
 
@@ -30,7 +31,7 @@ func (s *centrifugal) subscribe(h *Handler, c *loop.Conn, command uint32, r *pro
 			s.refuse(h, c, command, refusal)
 			return
 		}
-		one.due, one.asked.expires = h.watch(c, who.Expires), who.Expires
+		one.due, one.asked.expires = s.watch(h, c, who.Expires), who.Expires
 	}
 	s.join(h, c, one, r)
 }
@@ -110,9 +111,15 @@ func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.Subsc
 		return
 	}
 	if !one.kind.has(subGiven) { // else connect waits for it
-		s.await(h, c, one)
+		one.asked.until = h.expiry.second(time.Now().Add(subscribeTime))
+		s.lookAt(h, c, one.asked.until)
 	}
 }
+
+// subscribeTime is how long Redis has to confirm a channel before the client is told to try
+// again, which SDKs do after a while. They lose patience after five seconds, and would make a new
+// connection, which helps nobody.
+const subscribeTime = 3 * time.Second
 
 // subscribed answers who waits for a channel.
 func (s *centrifugal) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) {

@@ -31,25 +31,29 @@ const (
 	forever  = 100 * 365 * 24 * time.Hour // no node runs for longer; beyond, time.Duration would overflow
 )
 
-// add notes when a connection has to end, and returns the second in which it is due,
-// since began; 0 if it never is.
-func (e *expiry) add(id loop.ConnID, expires time.Time) int64 {
-	left := time.Until(expires)
-	if left > forever {
-		return 0
+// add notes when a connection has to end.
+func (e *expiry) add(id loop.ConnID, expires time.Time) { e.note(id, e.second(expires)) }
+
+// note has a connection taken when a second is over; 0: never.
+func (e *expiry) note(id loop.ConnID, second int64) {
+	if second == 0 {
+		return
 	}
 	if e.noted >= e.most {
 		e.forget()
 	}
-	second := e.second(expires)
+	second = max(e.done+1, second)
 	e.due[second] = append(e.due[second], id)
 	e.noted++
-	return second
 }
 
-// second is the one after which expires has passed, one that has not been looked at.
+// second is the one, since began, after which expires has passed; 0 for what never does.
 func (e *expiry) second(expires time.Time) int64 {
-	return max(e.done+1, int64((time.Since(e.began)+time.Until(expires))/time.Second)+1)
+	left := time.Until(expires)
+	if left > forever {
+		return 0
+	}
+	return max(e.done+1, int64((time.Since(e.began)+left)/time.Second)+1)
 }
 
 // forget drops the connections that have ended. Where tokens are valid for long
