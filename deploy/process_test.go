@@ -2,8 +2,10 @@ package deploy
 
 import (
 	"bytes"
+	"errors"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"sync"
 	"syscall"
 	"testing"
@@ -27,7 +29,10 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 	p := &process{t: t, cmd: cmd, gone: make(chan struct{})}
 	cmd.Stdout, cmd.Stderr = p, p
 	// A group of its own: workers that outlive their master are ended with it. And a test that dies leaves no master behind.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	if cmd.SysProcAttr == nil {
+		cmd.SysProcAttr = &syscall.SysProcAttr{}
+	}
+	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
 	cmd.WaitDelay = time.Second // workers hold the pipe, too
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v; is it installed? run make deps", err)
@@ -85,4 +90,21 @@ func copyFile(t *testing.T, from, to string) {
 	if err := os.WriteFile(to, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// readAll reads a file, or all that are in a folder, by their paths. One that is not there has none.
+func readAll(path string) (map[string]string, error) {
+	texts := map[string]string{}
+	err := filepath.WalkDir(path, func(file string, entry os.DirEntry, err error) error {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil
+		}
+		if err != nil || entry.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(file)
+		texts[file] = string(b)
+		return err
+	})
+	return texts, err
 }

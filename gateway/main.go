@@ -27,6 +27,7 @@ type verbs struct {
 	Token     tokenVerb     `cmd:"" help:"Make and check tokens."`
 	Doctor    doctorVerb    `cmd:"" help:"Look at the machine's limits, the Redis and the way through the load balancer, and say what is wrong, why it matters, and what mends it."`
 	Config    configVerb    `cmd:"" help:"Print, check or explain the configuration."`
+	Health    healthVerb    `cmd:"" help:"Ask the node on this machine whether it is well; the exit status is the answer." settings:"listen,admin"`
 	Version   versionVerb   `cmd:"" help:"Print the version."`
 }
 

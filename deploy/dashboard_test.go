@@ -1,0 +1,194 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"regexp"
+	"strings"
+	"testing"
+)
+
+var update = flag.Bool("update", false, "write grafana/dashboard.json anew, from the metrics of a node")
+
+// section is a row of the dashboard: the metrics whose names begin with one of these, after sluice_.
+type section struct {
+	title    string
+	prefixes []string
+}
+
+// sections in the order of the dashboard; a metric belongs to the first one that knows it, the last one knows all.
+var sections = []section{
+	{"Redis", []string{"redis_", "stale_", "unwanted_"}},
+	{"What may have been missed", []string{"gaps_", "channel_gaps_", "lost_", "log_holes_", "recoveries_", "log_filled_", "log_reading", "repeated_"}},
+	{"Inbox and calls", []string{"inbox_", "rpc_", "errands_"}},
+	{"Presence", []string{"presence_"}},
+	{"Nodes", []string{"node", "lease_", "build_", "ready", "panics_", "log_lines_"}},
+	{"Slow clients and limits", []string{"slow_", "dropped_total", "conflated_", "backlog_", "blocked_", "limits_", "excesses_", "incomplete_", "mailbox_"}},
+	{"Messages", []string{"messages_", "bytes_", "writes_", "sends_", "deliveries_", "direct_", "reactor_", "subscriptions", "channels"}},
+	{"Connections", []string{""}},
+}
+
+// overview is the panels that one looks at first, made of several metrics.
+var overview = []panel{
+	{"Clients", "Sockets open on the public port, all nodes together.", "short", []string{"sum(sluice_connections{%s})"}, []string{"clients"}},
+	{"Messages out, of services", "Messages from Redis for channels with members, by node.", "ops", []string{"sum by (instance) (rate(sluice_deliveries_total{%s}[$__rate_interval]))"}, []string{"{{instance}}"}},
+	{"Messages in, of clients", "Messages from clients, by node.", "ops", []string{"sum by (instance) (rate(sluice_messages_in_total{%s}[$__rate_interval]))"}, []string{"{{instance}}"}},
+	{"Not as it should be", "Nodes that are not ready, stretches in which messages may be missed just now, nodes whose inbox is down.", "short",
+		[]string{"count(sluice_ready{%s} == 0) or vector(0)", "sum(sluice_gaps_open{%s})", "sum(sluice_inbox_down{%s})"}, []string{"not ready", "gaps open", "inbox down"}},
+}
+
+// panel is a graph; the queries have %s where the choice of instances goes.
+type panel struct {
+	title, description, unit string
+	queries, legends         []string
+}
+
+// panelOf is a metric as a graph.
+func panelOf(f shown) panel {
+	query, unit, legend := f.name+"{%s}", "short", "{{instance}}"
+	switch {
+	case strings.HasSuffix(f.name, "_seconds"):
+		unit = "s"
+	case strings.HasSuffix(f.name, "_bytes"):
+		unit = "bytes"
+	}
+	if f.counter {
+		query, unit = "rate("+query+"[$__rate_interval])", "ops"
+		if strings.HasPrefix(f.name, "sluice_bytes_") {
+			unit = "Bps"
+		}
+	}
+	for _, label := range f.labels {
+		legend += " {{" + label + "}}"
+	}
+	return panel{f.name, f.help, unit, []string{query}, []string{legend}}
+}
+
+// board makes the dashboard: the overview, and a row for each section with a panel for each metric.
+func board(all figures) ([]byte, error) {
+	const chosen = `instance=~"$instance"`
+	panels, y := []any{}, 0
+	row := func(title string, collapsed []any) {
+		panels = append(panels, map[string]any{"type": "row", "title": title, "collapsed": false, "panels": []any{}, "gridPos": map[string]int{"h": 1, "w": 24, "x": 0, "y": y}})
+		y++
+		for i, p := range collapsed {
+			const height, columns = 7, 4
+			p.(map[string]any)["gridPos"] = map[string]int{"h": height, "w": 24 / columns, "x": i % columns * 24 / columns, "y": y + i/columns*height}
+			panels = append(panels, p)
+			if i == len(collapsed)-1 {
+				y += (i/columns + 1) * height
+			}
+		}
+	}
+	graph := func(p panel) any {
+		targets := []any{}
+		for i, q := range p.queries {
+			targets = append(targets, map[string]any{"refId": string(rune('A' + i)), "expr": strings.ReplaceAll(q, "%s", chosen), "legendFormat": p.legends[i]})
+		}
+		return map[string]any{
+			"type": "timeseries", "title": p.title, "description": p.description, "targets": targets,
+			"datasource":  map[string]string{"type": "prometheus", "uid": "${datasource}"},
+			"fieldConfig": map[string]any{"defaults": map[string]any{"unit": p.unit, "min": 0}, "overrides": []any{}},
+		}
+	}
+	var first []any
+	for _, p := range overview {
+		first = append(first, graph(p))
+	}
+	row("At a glance", first)
+	for i, s := range sections {
+		var members []any
+		for _, f := range all {
+			if sectionOf(f.name) == i {
+				members = append(members, graph(panelOf(f)))
+			}
+		}
+		row(s.title, members)
+	}
+	for i, p := range panels {
+		p.(map[string]any)["id"] = i + 1
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", " ")
+	err := e.Encode(map[string]any{
+		"uid": "sluice", "title": "Sluice", "tags": []string{"sluice"}, "schemaVersion": 39, "editable": true, "refresh": "10s", "timezone": "",
+		"time": map[string]string{"from": "now-1h", "to": "now"}, "panels": panels,
+		"templating": map[string]any{"list": []any{
+			map[string]any{"name": "datasource", "type": "datasource", "query": "prometheus", "label": "Prometheus"},
+			map[string]any{"name": "instance", "type": "query", "label": "node", "datasource": map[string]string{"type": "prometheus", "uid": "${datasource}"},
+				"query": "label_values(sluice_build_info, instance)", "multi": true, "includeAll": true, "allValue": ".*", "refresh": 2,
+				"current": map[string]any{"text": "All", "value": "$__all"}},
+		}},
+	})
+	return b.Bytes(), err
+}
+
+func sectionOf(name string) int {
+	for i, s := range sections {
+		for _, p := range s.prefixes {
+			if strings.HasPrefix(name, "sluice_"+p) {
+				return i
+			}
+		}
+	}
+	return len(sections) - 1
+}
+
+// The dashboard has a panel for every metric, with what the node says it means.
+func TestDashboardShowsEveryMetric(t *testing.T) {
+	t.Parallel()
+	want, err := board(liveFigures(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const file = "grafana/dashboard.json"
+	if *update {
+		if err := os.WriteFile(file, want, 0o644); err != nil { //nolint:gosec // everybody may read it
+			t.Fatal(err)
+		}
+	}
+	got, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s is not what the node's metrics make it; write it anew: go test ./deploy -run Dashboard -update\n%s", file, difference(string(got), string(want)))
+	}
+}
+
+// difference is the first lines in which two texts differ.
+func difference(got, want string) string {
+	g, w := strings.Split(got, "\n"), strings.Split(want, "\n")
+	for i := range min(len(g), len(w)) {
+		if g[i] != w[i] {
+			return fmt.Sprintf("line %d is\n%s\nand would be\n%s", i+1, g[i], w[i])
+		}
+	}
+	return "one is the beginning of the other"
+}
+
+// What the alerts and the rest of the dashboard ask for is there.
+func TestAlertsAndPanelsAskForWhatIsThere(t *testing.T) {
+	t.Parallel()
+	all := liveFigures(t)
+	name := regexp.MustCompile(`sluice_[a-z_]+[a-z]`)
+	descriptions := regexp.MustCompile(`(?m)^ *"description": .*$`) // the metrics' own; they speak of Redis Functions as well
+	for _, file := range []string{"prometheus/alerts.yml", "grafana/dashboard.json", "kubernetes", "helm"} {
+		texts, err := readAll(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for path, text := range texts {
+			for _, m := range name.FindAllString(descriptions.ReplaceAllString(text, ""), -1) {
+				if !all.has(m) {
+					t.Errorf("%s speaks of %s, which no node shows", path, m)
+				}
+			}
+		}
+	}
+}

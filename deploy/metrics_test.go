@@ -1,0 +1,93 @@
+package deploy
+
+import (
+	"errors"
+	"net/http"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/gorilla/websocket"
+
+	"sluice/pubsub/redistest"
+)
+
+// figures is the metrics that a node shows to Prometheus, in the order of their names.
+type figures []shown
+
+type shown struct {
+	name, help string
+	counter    bool
+	labels     []string // of one of its series, in order
+}
+
+// liveFigures asks a node to which everything has happened that a metric waits for.
+func liveFigures(t *testing.T) figures {
+	t.Helper()
+	server := redistest.Start(t)
+	server.Do("XGROUP", "CREATE", "sluice:inbox", "workers", "0", "MKSTREAM")
+	n := startNode(t, "--redis", server.URL)
+	refused, err := http.Get("http://" + n.Public + "/nowhere")
+	if err != nil {
+		t.Fatal(err)
+	}
+	refused.Body.Close()
+	ws, _, err := websocket.DefaultDialer.Dial("ws://"+n.Public+"/ws?channel=news", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.Close()
+	var page string
+	eventually(t, "the node shows all of its metrics", func() error {
+		var err error
+		if page, err = fetch("http://" + n.Admin + "/metrics"); err != nil {
+			return err
+		}
+		for _, name := range namedInSource(t) {
+			if !strings.Contains(page, "\n"+name+"{") && !strings.Contains(page, "\n"+name+" ") {
+				return errors.New("it lacks " + name)
+			}
+		}
+		return nil
+	})
+	var all figures
+	help := regexp.MustCompile(`(?m)^# HELP (sluice_\S+) (.*)$`)
+	for _, m := range help.FindAllStringSubmatch(page, -1) {
+		f := shown{name: m[1], help: strings.ReplaceAll(m[2], `\\`, `\`), counter: strings.Contains(page, "\n# TYPE "+m[1]+" counter\n")}
+		if series := regexp.MustCompile(`(?m)^` + m[1] + `\{([^}]*)\}`).FindStringSubmatch(page); series != nil {
+			for _, pair := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(series[1], -1) {
+				f.labels = append(f.labels, pair[1])
+			}
+		}
+		all = append(all, f)
+	}
+	slices.SortFunc(all, func(a, b shown) int { return strings.Compare(a.name, b.name) })
+	return all
+}
+
+// namedInSource is the metrics that have labels, those among them that are not shown before something happens.
+func namedInSource(t *testing.T) (names []string) {
+	t.Helper()
+	for _, in := range []struct{ file, name, prefix string }{
+		{"../gateway/metrics.go", `NewDesc\("(sluice_[a-z_]+[a-z])"`, ""},
+		{"../gateway/metrics_inbox.go", `: desc\("([a-z_]+)"`, "sluice_inbox_"},
+	} {
+		b, err := os.ReadFile(in.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile(in.name).FindAllStringSubmatch(string(b), -1) {
+			names = append(names, in.prefix+m[1])
+		}
+	}
+	if len(names) < 5 {
+		t.Fatalf("only %q are named in the program's source", names)
+	}
+	return names
+}
+
+func (all figures) has(name string) bool {
+	return slices.ContainsFunc(all, func(f shown) bool { return f.name == name })
+}
