@@ -51,6 +51,26 @@ func (j *journal) want(lines ...string) {
 	}
 }
 
+// wantAll waits for the next lines, in any order.
+func (j *journal) wantAll(lines ...string) {
+	j.t.Helper()
+	eventually(j.t, fmt.Sprintf("the SDK says %q", lines), func() error {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		next := j.lines[j.read:]
+		if len(next) < len(lines) {
+			return fmt.Errorf("it says %q", next)
+		}
+		for _, line := range lines {
+			if !slices.Contains(next[:len(lines)], line) {
+				j.t.Fatalf("it says %q, want %q", next, lines)
+			}
+		}
+		j.read += len(lines)
+		return nil
+	})
+}
+
 // goClients are centrifuge-go's, by what they speak.
 var goClients = map[string]func(string, centrifuge.Config) *centrifuge.Client{"JSON": centrifuge.NewJsonClient, "protobuf": centrifuge.NewProtobufClient}
 
@@ -260,20 +280,7 @@ func TestCentrifugeGoGivenChannels(t *testing.T) {
 			client, j := newGoClient(t, speaks, way.ln.Addr(), centrifuge.Config{Token: sign(t, testKey, auth.Claims{User: "42", Channels: []string{orders, "#42"}})})
 			mustConnect(t, client)
 			j.want(connecting, "connected")
-			both := func(how string) {
-				t.Helper()
-				eventually(t, "both are subscribed", func() error {
-					j.mu.Lock()
-					defer j.mu.Unlock()
-					next := j.lines[j.read:]
-					if len(next) < 2 || !slices.Contains(next, orders+" subscribed, "+how) || !slices.Contains(next, "#42 subscribed, was recovering false, recovered false") {
-						return fmt.Errorf("it says %q", next)
-					}
-					j.read += 2
-					return nil
-				})
-			}
-			both("was recovering false, recovered false")
+			j.wantAll(orders+" subscribed, was recovering false, recovered false", "#42 subscribed, was recovering false, recovered false")
 			n.publish("#42", `"for you"`)
 			j.want(`#42: "for you"`)
 			n.publishDurably(orders, "1")
@@ -284,8 +291,7 @@ func TestCentrifugeGoGivenChannels(t *testing.T) {
 			n.publishDurably(orders, "3")
 			way.cut(n.Public())
 			j.want("connected")
-			both("was recovering true, recovered true")
-			j.want(orders+": 2", orders+": 3")
+			j.wantAll(orders+" subscribed, was recovering true, recovered true", "#42 subscribed, was recovering false, recovered false", orders+": 2", orders+": 3")
 			n.publishDurably(orders, "4")
 			j.want(orders + ": 4")
 		})
