@@ -35,7 +35,6 @@ func Centrifuge() []Row {
 		{Name: "first something else", Send: json(`{"id":1,"publish":{"channel":"a","data":1}}`), Want: "close 3501", Reason: malformed},
 		{Name: "connect twice", Send: json(connect, `{"id":2,"connect":{}}`), Want: "…, close 3501", Reason: malformed},
 		{Name: "connect a thousand times", Send: json(strings.Repeat(connect+"\n", 1000)), Want: "…, close 3501", Reason: malformed},
-		{Name: "a token of 60 KB", Send: json(`{"id":1,"connect":{"token":"`+strings.Repeat("x", 60_000)+`"}}`) + bye, Want: "…, close 1000"}, // there is no key to judge it by
 		{Name: "ten thousand pongs in a frame", Send: json(connect + strings.Repeat("\n{}", 10_000)), Want: "…, close 3013", Reason: `sluice_closed_total{code="3013"}`},
 		{Name: "a thousand channels", Send: many(1000, `{"id":%d,"subscribe":{"channel":"c%d"}}`) + bye, Want: "…, close 1000"},
 		{Name: "a thousand times the same channel", Send: many(1000, `{"id":%d,"subscribe":{"channel":"same%.0d"}}`) + bye, Want: "…, close 1000"},

@@ -136,6 +136,13 @@ func Tokens() []Row {
 		{Name: "two tokens", Send: Request("/ws?channel=a&token="+ada, "Authorization: Bearer "+token("43", soon)), How: []How{Whole}, Want: "401"},
 		{Name: "a token in the subprotocol is not repeated", Send: Request("/ws?channel=a", "Sec-WebSocket-Protocol: bearer.EVIL"), Want: "401"},
 
+		{Name: "connects with a token of 60 KB", Path: "/connection/websocket", Send: Frame(0x81, `{"id":1,"connect":{"token":"`+strings.Repeat("x", 60_000)+`"}}`),
+			Want: "close 3500", Reason: `sluice_closed_total{code="3500"}`},
+		{Name: "connects with a token that is not signed", Path: "/connection/websocket", Send: Frame(0x81, `{"id":1,"connect":{"token":"`+none("none")+`"}}`),
+			Want: "close 3500", Reason: `sluice_closed_total{code="3500"}`},
+		{Name: "subscribes with a token that lets one in", Path: "/connection/websocket", How: []How{Whole}, Want: "…, close 1000",
+			Send: Frame(0x81, `{"id":1,"connect":{"token":"`+ada+`"}}`) + Frame(0x81, `{"id":2,"subscribe":{"channel":"inbox:43","token":"`+ada+`"}}`) + CloseFrame(1000, "")},
+
 		{Name: "a token that expires", Play: expire("/ws?channel=a"), Want: "101, close 1008"},
 		{Name: "sends where nobody may", Send: Request("/ws?channel=inbox:42&token="+ada) + Frame(0x81, "hello"), How: []How{Whole}, Want: "101, close 1008"},
 		{Name: "a flood to the inbox", Path: "/ws?channel=a", Send: strings.Repeat(Frame(0x81, "flood"), 5000), How: []How{Whole}, Want: "close 1008"},
