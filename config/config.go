@@ -26,6 +26,7 @@ type Config struct {
 
 	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, pages of any loopback origin, and serves /echo; durable channels are on, and it ends without drain.window, where nothing else is said"`
 	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token; a token that one shows must be valid all the same where keys are configured"`
+	Personal  bool `yaml:"personal" help:"Subscribes every connection of a user to the user's own channel when it connects, so that what is published on #42 reaches user 42 wherever that is; otherwise clients that want it ask for it"`
 	Echo      bool `yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
 
 	Origins   []string `yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it; empty lets any page in, or with dev only those of this machine"`

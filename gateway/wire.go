@@ -229,6 +229,7 @@ func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
 		Grace:       c.Auth.Grace,
 		Dev:         c.Dev,
 		Anonymous:   c.Anonymous || c.Dev,
+		Personal:    c.Personal,
 		Echo:        c.Echo || c.Dev,
 		Origins:     c.Origins,
 		Protocols:   c.Protocols,

@@ -1,10 +1,12 @@
 package session
 
 import (
+	"slices"
 	"strings"
 
 	"sluice/config"
 	"sluice/gateway/auth"
+	"sluice/pubsub"
 )
 
 // maySubscribe decides whether somebody, nil for anonymous, may ask for a channel.
@@ -19,6 +21,23 @@ func (p *Policy) maySubscribe(who *auth.Identity, channel string) bool {
 		return true
 	}
 	return allowed(access, who, channel)
+}
+
+// given are the channels that somebody, nil for anonymous, is subscribed to when it
+// connects, without asking: those of its token, and its user's own, where that is
+// wanted and can be a channel's name.
+func (p *Policy) given(who *auth.Identity) []string {
+	if who == nil {
+		return nil
+	}
+	if !p.Personal {
+		return who.Channels
+	}
+	own := "#" + who.User
+	if slices.Contains(who.Channels, own) || pubsub.CheckChannel(own) != nil {
+		return who.Channels
+	}
+	return append(slices.Clone(who.Channels), own)
 }
 
 // mayPublish decides whether somebody may send to the inbox through a channel.

@@ -60,6 +60,29 @@ func TestAccess(t *testing.T) {
 	}
 }
 
+func TestGiven(t *testing.T) {
+	for _, row := range []struct {
+		personal bool
+		who      *auth.Identity
+		want     string
+	}{
+		{true, nil, ""},
+		{false, &auth.Identity{User: "42", Channels: []string{"news"}}, "news"},
+		{true, &auth.Identity{User: "42", Channels: []string{"news"}}, "news #42"},
+		{true, &auth.Identity{User: "42"}, "#42"},
+		{true, &auth.Identity{User: "42", Channels: []string{"#42", "news"}}, "#42 news"},
+		{true, &auth.Identity{User: "ada lovelace", Channels: []string{"news"}}, "news"}, // no channel can have such a name
+		{true, &auth.Identity{User: "x*"}, ""},
+	} {
+		p := &Policy{Personal: row.personal}
+		for range 2 { // it changes nothing
+			if got := strings.Join(p.given(row.who), " "); got != row.want {
+				t.Errorf("personal %v, %+v: given are %q, want %q", row.personal, row.who, got, row.want)
+			}
+		}
+	}
+}
+
 func TestAccessOfOneUser(t *testing.T) {
 	for _, row := range []struct {
 		channel, user string

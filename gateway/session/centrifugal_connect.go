@@ -43,7 +43,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 	if who != nil {
 		s.due = s.watch(h, c, who.Expires)
 	}
-	given := s.given()
+	given := s.given(&h.node.Policy)
 	if len(given) > h.node.Policy.MaxChannels {
 		h.node.Counters.Channels.Add(1)
 		s.disconnect(h, c, centrifuge.ChannelLimit)
@@ -125,13 +125,10 @@ func judge(err error) (*protocol.Error, *centrifuge.Disconnection) {
 	return nil, &centrifuge.InvalidToken
 }
 
-// given are the channels that the client's token gives. Names that no channel can have
+// given are the channels that the client is given. Names that no channel can have
 // are left out: they have nothing to say.
-func (s *centrifugal) given() (names []string) {
-	if s.who == nil {
-		return nil
-	}
-	for _, name := range s.who.Channels {
+func (s *centrifugal) given(p *Policy) (names []string) {
+	for _, name := range p.given(s.who) {
 		if pubsub.CheckChannel(name) == nil {
 			names = append(names, name)
 		}

@@ -98,13 +98,10 @@ func (p *Policy) since(values, channels []string) (map[string]pubsub.Position, *
 }
 
 // channels are those that a client is to be subscribed to: what it asks for and
-// may have, and what its token says, which needs no other permission; without
+// may have, and what it is given, which needs no other permission; without
 // repetitions.
 func (p *Policy) channels(who *auth.Identity, asked []string) ([]string, *codec.HTTPError) {
-	var given []string
-	if who != nil {
-		given = who.Channels
-	}
+	given := p.given(who)
 	if len(asked)+len(given) == 0 {
 		return nil, errNoChannel
 	}

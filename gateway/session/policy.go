@@ -18,6 +18,7 @@ import (
 // Policy is who may connect, and to how much.
 type Policy struct {
 	Dev         bool                      // any Origin from loopback
+	Personal    bool                      // users are subscribed to their own channel when they connect
 	Anonymous   bool                      // clients without a token
 	Echo        bool                      // /echo is served
 	Origins     []string                  // exact scheme://host[:port]; empty: outside Dev, any
