@@ -20,15 +20,18 @@ var version = "dev"
 type verbs struct {
 	Settings config.Flags `embed:""`
 
-	Serve     serveVerb     `cmd:"" default:"1" help:"Serve clients (the default)."`
-	Publish   publishVerb   `cmd:"" help:"Publish a message to a channel, as PUBLISH does." settings:"redis,prefix"`
-	Functions functionsVerb `cmd:"" help:"Print the library of Redis Functions, for FUNCTION LOAD where a node may not load it itself: sluice functions | redis-cli -x FUNCTION LOAD REPLACE."`
-	Tail      tailVerb      `cmd:"" help:"Print what is published to channels, as it comes." settings:"redis,prefix"`
-	Token     tokenVerb     `cmd:"" help:"Make and check tokens."`
-	Doctor    doctorVerb    `cmd:"" help:"Look at the machine's limits, the Redis and the way through the load balancer, and say what is wrong, why it matters, and what mends it."`
-	Config    configVerb    `cmd:"" help:"Print, check or explain the configuration."`
-	Health    healthVerb    `cmd:"" help:"Ask the node on this machine whether it is well; the exit status is the answer." settings:"listen,admin"`
-	Version   versionVerb   `cmd:"" help:"Print the version."`
+	Serve      serveVerb      `cmd:"" default:"1" help:"Serve clients (the default)."`
+	Publish    publishVerb    `cmd:"" help:"Publish a message to a channel, as PUBLISH does." settings:"redis,prefix"`
+	Functions  functionsVerb  `cmd:"" help:"Print the library of Redis Functions, for FUNCTION LOAD where a node may not load it itself: sluice functions | redis-cli -x FUNCTION LOAD REPLACE."`
+	Tail       tailVerb       `cmd:"" help:"Print what is published to channels, as it comes." settings:"redis,prefix"`
+	Presence   presenceVerb   `cmd:"" help:"Print who is subscribed to a channel whose namespace keeps that." settings:"redis,prefix"`
+	Disconnect disconnectVerb `cmd:"" help:"Close the connections of a user, one connection, or those of a token, on all nodes." settings:"redis,prefix"`
+	Revoke     revokeVerb     `cmd:"" help:"Make a token invalid, or all that a user has, on all nodes." settings:"redis,prefix"`
+	Token      tokenVerb      `cmd:"" help:"Make and check tokens."`
+	Doctor     doctorVerb     `cmd:"" help:"Look at the machine's limits, the Redis and the way through the load balancer, and say what is wrong, why it matters, and what mends it."`
+	Config     configVerb     `cmd:"" help:"Print, check or explain the configuration."`
+	Health     healthVerb     `cmd:"" help:"Ask the node on this machine whether it is well; the exit status is the answer." settings:"listen,admin"`
+	Version    versionVerb    `cmd:"" help:"Print the version."`
 }
 
 // program is what a verb may use of its surroundings.

@@ -101,13 +101,25 @@ func TestSteeringOverNodes(t *testing.T) {
 	}
 
 	// All of a user's. They may come back.
-	call("disconnect user ada")
+	if status, stdout, stderr := verb(t, "", "presence", "hall:9", "--redis", s.URL); status != 0 || stdout != "0 connections of 0 users\n" {
+		t.Errorf("presence: %d %q %q", status, stdout, stderr)
+	}
+	if status, stdout, stderr := verb(t, "", "disconnect", "user", "ada", "--redis", s.URL); status != 0 || !strings.HasPrefix(stdout, "2 nodes") {
+		t.Errorf("disconnect: %d %q %q", status, stdout, stderr)
+	}
+	if status, _, stderr := verb(t, "", "disconnect", "user", "ada", "--code", "1000", "--redis", s.URL); status == 0 || !strings.Contains(stderr, "4000 to 4999") {
+		t.Errorf("disconnect with a code that is not ours: %d %q", status, stderr)
+	}
 	for _, c := range []*client{plain, wrapped, spoken.client} {
 		if reason := c.wantClose(4500); reason != "disconnected by a service" {
 			t.Errorf("the reason is %q", reason)
 		}
 	}
-	plain = dialAs(t, a.Public().String(), "/ws?channel=news", "ada")
+	plain = dialAs(t, a.Public().String(), "/ws?channel=news&channel=hall:9", "ada")
+	present(t, s, "hall:9", "ada")
+	if status, stdout, stderr := verb(t, "", "presence", "hall:9", "--redis", s.URL); status != 0 || !strings.HasPrefix(stdout, "1 connections of 1 users\na.") || !strings.Contains(stdout, "\tada\t") {
+		t.Errorf("presence: %d %q %q", status, stdout, stderr)
+	}
 
 	// Tokens that are taken back.
 	jti := forged(`{"sub":"cleo","jti":"j-7","exp":4102444800}`)
@@ -119,7 +131,9 @@ func TestSteeringOverNodes(t *testing.T) {
 	if reason := cleo.wantClose(4501); reason != "the token has been revoked" {
 		t.Errorf("the reason is %q", reason)
 	}
-	call("revoke user ada")
+	if status, stdout, stderr := verb(t, "", "revoke", "user", "ada", "--redis", s.URL); status != 0 || !strings.HasPrefix(stdout, "2 nodes") {
+		t.Errorf("revoke: %d %q %q", status, stdout, stderr)
+	}
 	plain.wantClose(4501)
 	c := startNode(t, append(flags, "--node-id", "c")...).ready()
 	old := forged(`{"sub":"ada","iat":1700000000,"exp":4102444800}`)

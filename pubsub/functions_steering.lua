@@ -24,7 +24,8 @@ local function control_of(keys)
   if string.sub(control, -#CONTROL) ~= CONTROL then return nil, 'the key must be <prefix>{control}, as sluice:{control}' end
   local there = redis.pcall('EXISTS', control .. '.meta')
   if type(there) == 'table' and there.err then
-    return nil, 'name the key, so that the call finds its place in the Cluster: 1 ' .. control .. ': ' .. there.err
+    local elsewhere = string.find(there.err, 'non local key', 1, true)
+    return nil, (elsewhere and 'name the key, so that the call finds its place in the Cluster: 1 ' .. control .. ': ' or '') .. there.err
   end
   return control
 end
