@@ -133,6 +133,13 @@
 // +hset +hget +hdel +hlen +hscan +hgetall +hincrby +exists +expire +del +time, and
 // +sadd +srem +sscan for the index by which dead nodes are buried.
 //
+// # Steering
+//
+// By functions of the same library (functions_steering.lua) services have all nodes
+// disconnect clients, revoke tokens, subscribe and unsubscribe. A [Steering] reads the
+// log that they write, when something comes on [ControlChannel] and every second in any
+// case. deploy/redis/users.acl has all that a node's user needs for these.
+//
 // # The inbox stream: a contract with workers
 //
 // Each entry has these fields; their order may change, their names will not.
