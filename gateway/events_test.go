@@ -514,3 +514,46 @@ func TestReadmeEvents(t *testing.T) {
 	cancel()
 	_ = cmd.Wait() // it was killed
 }
+
+// Of a stream with several channels each message is its own. One whose client is slow
+// gets, where only the newest message counts, that one, with the id that belongs to it.
+func TestEventsOfTheNewest(t *testing.T) {
+	file := configFile(t, "namespaces: [{name: ticker, durable: true, policy: latest, history_size: 10}]\n")
+	n := startNode(t, "--anonymous", "--queue-max", "64KiB", "--message-max", "16KiB", "--queue-kernel", "4KiB", file).ready()
+	s := n.stream("/sse?channel=ticker:1&channel=ticker:2")
+	filler := strings.Repeat("x", 12<<10)
+	var last, other string
+	for i := range 400 { // more than the kernels take for it
+		last = n.publishDurable("ticker:1", fmt.Sprint(i, filler))
+		if i == 390 {
+			other = n.publishDurable("ticker:2", "the end")
+		}
+	}
+	before, messages := "", 0
+	have := map[string]string{} // by channel: the payload that came last
+	for have["1"] != fmt.Sprint(399, filler) || have["2"] == "" {
+		got := s.next()
+		name, rest, _ := strings.Cut(got, " ")
+		id, data, _ := strings.Cut(rest, ": ")
+		first, second, _ := strings.Cut(id, ".")
+		if name != "message" || len(first) < len(before) || first < before {
+			t.Fatalf("%q after %s", shorten(got), before)
+		}
+		before = first
+		messages++
+		channel := "1"
+		if data == "the end" {
+			channel = "2"
+		}
+		have[channel] = data
+		// The id says what has come, or the rest would be lost to who comes back with it.
+		if first == last && have["1"] != fmt.Sprint(399, filler) || second == other && have["2"] == "" {
+			t.Fatalf("%q says that more has come than has", shorten(got))
+		}
+	}
+	if messages > 390 {
+		t.Errorf("%d of 401 messages came: the client was not slow", messages)
+	}
+	again := n.publishDurable("ticker:2", "after that")
+	s.want("message " + last + "." + again + ": after that")
+}

@@ -25,6 +25,18 @@ func Handshakes() []Row {
 		{Name: "a health check", Send: "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n", Want: "200", Reason: nothing},
 		{Name: "a health check, HTTP/1.0 without Host", Send: "GET /healthz HTTP/1.0\r\n\r\n", Want: "200", Reason: nothing},
 
+		// Event streams.
+		{Name: "HEAD of an event stream", Send: "HEAD /sse?channel=a HTTP/1.1\r\nHost: a\r\n\r\n", Want: "405"},
+		{Name: "POST to an event stream", Send: "POST /sse?channel=a HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n", Want: "405"},
+		{Name: "an event stream's request with a body", Send: "GET /sse?channel=a HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nEVIL", Want: "400"},
+		{Name: "an event stream with an expectation", Send: "GET /sse?channel=a HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\n\r\n", Want: "417"},
+		{Name: "an event stream of nothing", Send: "GET /sse HTTP/1.1\r\nHost: a\r\n\r\n", Want: "400"},
+		{Name: "an event stream for two pages", Send: "GET /sse?channel=a HTTP/1.1\r\nHost: a\r\nOrigin: null\r\nOrigin: null\r\n\r\n", Want: "400"},
+		{Name: "an event stream for a foreign page", Send: "GET /sse?channel=a HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\n\r\n", Want: "403"},
+		{Name: "a foreign page asks for an event stream", Send: "OPTIONS /sse?channel=a HTTP/1.1\r\nHost: a\r\nOrigin: https://evil.example\r\n\r\n", Want: "403"},
+		{Name: "an event stream from nowhere", Send: "GET /sse?channel=a&since=9007199254740992 HTTP/1.1\r\nHost: a\r\n\r\n", Want: "400"},
+		{Name: "an event stream of a pattern", Send: "GET /sse?channel=%2A HTTP/1.1\r\nHost: a\r\n\r\n", Want: "400"},
+
 		// Sizes.
 		{Name: "head of 8192 bytes", Send: head(8192), Want: "101"},
 		{Name: "head of 8193 bytes", Send: head(8193), Want: "431"},

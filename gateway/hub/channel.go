@@ -179,7 +179,10 @@ type Wants struct {
 }
 
 // late is a message that waits until its member's socket has taken what was sent.
-type late struct{ frame []byte }
+type late struct {
+	frame   []byte
+	message *Message // nil: the frame is finished
+}
 
 // Name is the channel's name, "" after Leave.
 func (m *Member) Name() string {

@@ -440,7 +440,7 @@ func TestFanGoesOnAfterAPanic(t *testing.T) {
 // socket may be writable again before it has been drained.
 func TestKeptMessageIsSuperseded(t *testing.T) {
 	b := newBench()
-	m := &Member{late: &late{[]byte("old")}}
+	m := &Member{late: &late{frame: []byte("old")}}
 	func() {
 		defer func() { _ = recover() }() // sending on a connection without a reactor
 		b.locals[0].keepNewest(place{&loop.Conn{}, m}, []byte("new"), []byte("new"), 1)

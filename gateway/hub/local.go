@@ -183,13 +183,26 @@ func (l *Local) fanFinished(run []*publication, s shape, members []place) {
 			if p.excludes && at.conn.ID() == p.exclude {
 				continue
 			}
-			own := frame
-			if p.message != nil && p.message.Position != 0 {
-				own = l.events.Finish(at.conn, at.member, p.message, frame)
+			if p.message == nil || p.message.Position == 0 {
+				l.hand(run[i:i+1], frame, frame, members[j:j+1])
+				continue
 			}
-			l.hand(run[i:i+1], own, own, members[j:j+1])
+			l.handFinished(run[i:i+1], frame, at)
 		}
 	}
+}
+
+// handFinished gives a member a run of one message that has a position. Where the
+// newest message is kept for later it is finished when it is sent.
+func (l *Local) handFinished(run []*publication, frame []byte, at place) {
+	m := run[0].message
+	if run[0].channel.rules.Policy == Latest && at.conn.Backed() {
+		l.keepNewest(at, frame, frame, 1)
+		at.member.late.message = m
+		return
+	}
+	frame = l.events.Finish(at.conn, at.member, m, frame)
+	l.hand(run, frame, frame, []place{at})
 }
 
 // hand gives members the chunk of a run, of which the last message is newest, as the
@@ -235,7 +248,7 @@ func (l *Local) keepNewest(p place, chunk, newest []byte, n int) {
 		return
 	}
 	l.hub.conflated.Add(int64(n - 1))
-	p.member.late = &late{newest}
+	p.member.late = &late{frame: newest}
 	p.conn.TellDrained()
 }
 
@@ -245,7 +258,11 @@ func (l *Local) Drained(c *loop.Conn, m *Member) {
 	if m.late == nil {
 		return
 	}
-	c.Send(m.late.frame)
+	frame := m.late.frame
+	if message := m.late.message; message != nil {
+		frame = l.events.Finish(c, m, message, frame)
+	}
+	c.Send(frame)
 	m.late = nil
 }
 
