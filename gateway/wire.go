@@ -135,6 +135,9 @@ func inboxOptions(c *config.Config, life string, log *zap.Logger) pubsub.Inboxes
 		MaxLen:       int64(c.Inbox.MaxLen),
 		QueueEntries: c.Inbox.Queue,
 		QueueBytes:   int64(c.Inbox.QueueBytes),
+		Owing: func(err error) {
+			log.Warn("Redis refuses connect and disconnect entries, which are tried again: sluice doctor says whether this node may write them", zap.Error(err))
+		},
 		Down: func(err error) {
 			log.Warn("Redis takes no inbox entries: clients that send are told to send again", zap.Error(err))
 		},

@@ -65,6 +65,9 @@ type InboxOptions struct {
 	// called from the writer's goroutine, when Redis takes entries, and must not block.
 	Forgotten func()
 
+	// Owing says that Redis answers and refuses recorded entries: once for a pipeline
+	// of them, every second. It may be nil, and is called like Down.
+	Owing func(err error)
 	// Down and Up say that Redis stopped and started to take entries. Any may
 	// be nil. They are called from the writer's goroutine and must not block.
 	Down func(err error)

@@ -1,6 +1,7 @@
 package pubsub
 
 import (
+	"errors"
 	"slices"
 	"time"
 )
@@ -116,6 +117,7 @@ func (w *inboxWriter) nextOwed() (time.Duration, bool) {
 type unsettled struct {
 	entries []waiting
 	opening map[string]bool // connections whose connect entry Redis does not have, or not surely
+	refused error           // why Redis has refused the last of them; nil: it has refused none
 }
 
 func (u *unsettled) add(e waiting) {
@@ -154,6 +156,9 @@ func (w *inboxWriter) settleRecorded(e waiting, a outcome, left *unsettled) {
 	}
 	if err != nil {
 		w.noteError(err)
+		if err = verdict(err); errors.Is(err, ErrInboxRefused) {
+			left.refused = err
+		}
 		left.add(e)
 		return
 	}
@@ -219,4 +224,7 @@ func (w *inboxWriter) putBack(u unsettled) {
 	w.owedNext = time.Now().Add(owedPause)
 	w.mu.Unlock()
 	w.forgot(lost)
+	if f := w.opts.Owing; f != nil && u.refused != nil {
+		f(u.refused)
+	}
 }

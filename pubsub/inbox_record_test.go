@@ -111,7 +111,8 @@ func TestRecordedEntriesAreOwed(t *testing.T) {
 	s := redistest.Start(t)
 	keys := open(t, pubsub.Options{URL: s.URL})
 	client := keys.Client("sluice:inbox")
-	b, _ := runInbox(t, keys, pubsub.InboxOptions{Life: "n.x"})
+	var owing atomic.Value
+	b, _ := runInbox(t, keys, pubsub.InboxOptions{Life: "n.x", Owing: func(err error) { owing.Store(err.Error()) }})
 	add(t, b, connect("first"))
 	wantStream(t, client, "connect first")
 	s.Do("CONFIG", "SET", "maxmemory", "1")
@@ -122,6 +123,10 @@ func TestRecordedEntriesAreOwed(t *testing.T) {
 		t.Error("Redis without memory takes a message")
 	}
 	pubsubtest.Eventually(t, "they are owed", func() bool { return b.Stats().Owed == 4 })
+	pubsubtest.Eventually(t, "and that is told", func() bool {
+		text, _ := owing.Load().(string)
+		return strings.Contains(text, "OOM")
+	})
 	if d := b.Stats().OldestWait; d <= 0 {
 		t.Errorf("the oldest waits %v", d)
 	}
