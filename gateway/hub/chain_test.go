@@ -256,6 +256,20 @@ func TestChainGivesUp(t *testing.T) {
 	}
 }
 
+// Where the log has begun anew since it was read, the client goes on with what is live,
+// in the epoch of that.
+func TestMergeBeginsAnew(t *testing.T) {
+	log := newRedisLog()
+	log.publish()
+	h := log.history(10, 10)
+	log.last, log.epoch, log.entries = 45, 45, nil
+	seen := []*Message{log.publish(), log.publish(), log.publish()}
+	m := merge(&h, "news", seen)
+	if m.recovered || m.epoch != "45" || m.position != log.last || !slices.Equal(m.messages, seen) {
+		t.Errorf("%+v", m)
+	}
+}
+
 // TestMerge: for any log, any position in it and any place in which the live stream
 // begins and the log is read, who resumes is given everything or told that it may
 // not be.

@@ -6,6 +6,7 @@ import "sluice/pubsub"
 type merged struct {
 	messages  []*Message
 	position  pubsub.Position // go on from here
+	epoch     string          // that position is of
 	recovered bool            // messages are all that was published after what it had
 }
 
@@ -14,7 +15,7 @@ type merged struct {
 // Where the two do not prove to be everything, there is nothing from the log: a part
 // must not be taken for the whole.
 func merge(h *pubsub.History, channel string, seen []*Message) merged {
-	m := merged{position: h.Last, recovered: h.Proven}
+	m := merged{position: h.Last, epoch: h.Epoch, recovered: h.Proven}
 	if h.Proven {
 		for i := range h.Entries {
 			e := message(channel, &h.Entries[i])
@@ -25,13 +26,13 @@ func merge(h *pubsub.History, channel string, seen []*Message) merged {
 	for _, live := range seen {
 		switch {
 		case live.Position == 0: // by plain PUBLISH: it has no place among the others but the one it came in
-		case live.Position <= m.position && live.Epoch == h.Epoch:
+		case live.Position <= m.position && live.Epoch == m.epoch:
 			continue
-		case live.Before != m.position || live.Epoch != h.Epoch:
+		case live.Before != m.position || live.Epoch != m.epoch:
 			m.recovered, m.messages = false, nil
 		}
 		if live.Position != 0 {
-			m.position = live.Position
+			m.position, m.epoch = live.Position, live.Epoch
 		}
 		m.messages = append(m.messages, live)
 	}

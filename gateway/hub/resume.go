@@ -163,7 +163,7 @@ func (l *Local) answer(r *reading) {
 		if r.newest {
 			m = mergeNewest(&r.history, r.since, g.channel.name, g.seen)
 		}
-		recovery.Position, recovery.Epoch, recovery.Recovered, recovery.Messages = m.position, r.history.Epoch, m.recovered, m.messages
+		recovery.Position, recovery.Epoch, recovery.Recovered, recovery.Messages = m.position, m.epoch, m.recovered, m.messages
 	}
 	g.seen, g.until = nil, recovery.Position
 	there := r.err != nil || r.live >= recovery.Position // all that they have has come live, too, or will not
