@@ -74,6 +74,17 @@ var dataFaults = []fault{
 		}
 		return err
 	}},
+	{"asleep", nil, func(ctx context.Context, r *rig, random *rand.Rand, e *event) error {
+		n := r.nodes[random.IntN(len(r.nodes))]
+		s := r.logVictim(random, e)
+		e.stopped = true
+		e.begin("%s is stopped while %s loses everything, or is succeeded", n.name, s.Addr)
+		return n.stopped(func() error {
+			err := r.succeed(s, e)
+			hold(ctx, between(random, 10*time.Millisecond, time.Second))
+			return err
+		}, e)
+	}},
 	{"migrate-log", inCluster, func(ctx context.Context, r *rig, random *rand.Rand, e *event) error {
 		l, err := r.durable.any(random)
 		if err != nil {
@@ -102,6 +113,22 @@ var dataFaults = []fault{
 		e.heal()
 		return err
 	}},
+}
+
+// succeed has another server take over from one, or, where there is none, has it lose
+// everything.
+func (r *rig) succeed(s *redisproc.Server, e *event) (err error) {
+	switch {
+	case r.backend.sentinel != nil:
+		_, err = r.backend.sentinel.Failover()
+		e.Over = now()
+	case r.backend.cluster != nil:
+		_, err = r.backend.cluster.Failover(s)
+		e.Over = now()
+	default:
+		_, err = s.Do("FLUSHALL")
+	}
+	return err
 }
 
 // logVictim is a server that carries a durable channel. The channels that it
