@@ -326,3 +326,59 @@ func TestCentrifugeWithoutRedis(t *testing.T) {
 	n.ready()
 	c.talk(`> {"id":5,"subscribe":{"channel":"news"}}`, `< {"id":5,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`)
 }
+
+// Who may come in is decided as for other dialects, but for the token, which may come with connect.
+func TestCentrifugeDoor(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--auth-hmac-secret", testSecret, "--auth-cookie", "sid", "--origins", "https://app.example", "--connections-per-user", "1").ready()
+	const path = "/connection/websocket"
+	token := sign(t, testKey, auth.Claims{User: "42"})
+	page := func(origin string) http.Header { return http.Header{"Origin": {origin}} }
+	cookie := func(origin string) http.Header {
+		h := page(origin)
+		h.Set("Cookie", "sid="+token)
+		return h
+	}
+	for _, a := range []attempt{
+		{name: "a foreign page", path: path, header: page("https://evil.example"), status: 403},
+		{name: "a foreign page with a cookie", path: path, header: cookie("https://evil.example"), status: 403},
+		{name: "a token that is none", path: path + "?token=x", status: 401},
+	} {
+		n.try(t, a)
+	}
+	const entered = `{"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`
+	one := n.sdk("", cookie("https://app.example"))
+	one.talk(`> {"id":1,"connect":{}}`, "< "+entered)
+	n.sdk("?token="+token, nil).talk(`> {"id":1,"connect":{}}`, "x 3504 connection limit")
+	n.sdk("", page("https://app.example")).talk(`> {"id":1,"connect":{}}`, `< {"id":1,"error":{"code":101,"message":"unauthorized"}}`,
+		`> {"id":2,"connect":{"token":"`+sign(t, testKey, auth.Claims{User: "43"})+`"}}`, "< "+strings.Replace(entered, `"id":1`, `"id":2`, 1))
+	_ = one.Close()
+	eventually(t, "the user may come again", func() error {
+		c := n.sdk("", nil)
+		c.send(websocket.TextMessage, `{"id":1,"connect":{"token":"`+token+`"}}`)
+		_, got, err := c.ReadMessage()
+		if err != nil || constant(string(got)) != entered {
+			return fmt.Errorf("got %s, %w", got, err)
+		}
+		return nil
+	})
+	if e := n.entries("connect"); len(e) < 2 || e[0]["user"] != "42" || e[1]["user"] != "43" {
+		t.Errorf("the inbox has %v", e)
+	}
+}
+
+// A client that does not read is closed with the code at which its SDK comes back.
+func TestCentrifugeSlow(t *testing.T) {
+	t.Parallel()
+	n := startNode(t, "--dev", "--queue-max", "64KiB", "--queue-policy", "disconnect").ready()
+	c := n.sdk("", nil)
+	c.talk(`> {"id":1,"connect":{}}`, "< "+entered, `> {"id":2,"subscribe":{"channel":"much"}}`,
+		`< {"id":2,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`)
+	eventually(t, "it is closed", func() error {
+		n.publish("much", `"`+strings.Repeat("x", 1<<20)+`"`)
+		if page := n.get(n.Admin(), "/metrics", 200); !strings.Contains(page, `sluice_closed_total{by="node",code="3008"} 1`) {
+			return errors.New("it is not")
+		}
+		return nil
+	})
+}
