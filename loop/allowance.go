@@ -7,7 +7,7 @@ import (
 	"sluice/codec"
 )
 
-// rates are the engine's limits of what one client may send. They are kept in
+// rates are the limits of what one client may send. They are kept in
 // parts of which perUnit make a message, a byte or a control frame, so that a
 // tick of the wheel brings a whole number of them, however low the rate. A burst
 // of 0 means that there is no limit.
@@ -62,7 +62,7 @@ func (a *allowance) grow(ticks uint32, r *rates) {
 // spendMessage takes one data message off the allowance. Where nothing is left
 // the connection is closed, and false returned.
 func (c *Conn) spendMessage() bool {
-	return c.r.engine.rates.messageBurst == 0 || spend(c, &c.allowance.messages, 1, errChatty)
+	return c.r.rates.messageBurst == 0 || spend(c, &c.allowance.messages, 1, errChatty)
 }
 
 // SpendMessage takes one more message off the allowance, for a message that holds
@@ -73,11 +73,11 @@ func (c *Conn) SpendMessage() bool {
 }
 
 func (c *Conn) spendControl() bool {
-	return c.r.engine.rates.controlBurst == 0 || spend(c, &c.allowance.controls, 1, errNagging)
+	return c.r.rates.controlBurst == 0 || spend(c, &c.allowance.controls, 1, errNagging)
 }
 
 func (c *Conn) spendBytes(n int) bool {
-	return c.r.engine.rates.byteBurst == 0 || spend(c, &c.allowance.bytes, uint64(n), errVoluble)
+	return c.r.rates.byteBurst == 0 || spend(c, &c.allowance.bytes, uint64(n), errVoluble)
 }
 
 func spend[T uint16 | uint32](c *Conn, left *T, n uint64, excess *codec.Error) bool {

@@ -134,7 +134,7 @@ func BenchmarkLimits(b *testing.B) {
 				r.conns.each(func(c *Conn) {
 					b.ResetTimer()
 					for range b.N {
-						c.allowance.fill(&e.rates)
+						c.allowance.fill(&e.reactors[0].rates)
 						copy(read, wire)
 						r.read(c, read)
 					}

@@ -142,7 +142,7 @@ func (c *Conn) receive(b []byte) {
 
 // alive notes a sign of life, which is also the answer to a ping.
 func (c *Conn) alive() {
-	c.allowance.grow(c.r.wheel.now-c.seen, &c.r.engine.rates)
+	c.allowance.grow(c.r.wheel.now-c.seen, &c.r.rates)
 	c.seen = c.r.wheel.now
 	if c.marks.has(markPinged) {
 		c.marks &^= markPinged
@@ -324,7 +324,7 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) bool {
 		c.dec.AllowDeflate()
 		c.marks |= markDeflate
 	}
-	c.allowance.fill(&c.r.engine.rates)
+	c.allowance.fill(&c.r.rates)
 	c.r.count.upgraded.Add(1)
 	c.r.armPing(c)
 	c.output(codec.AppendSwitch(c.r.scratch[:0], u.Key, protocol, extensions))

@@ -28,7 +28,6 @@ type Engine struct {
 	limit    int // connections served at once
 	reserve  int // more that are taken in to be told 503
 
-	rates        rates
 	backlog      atomic.Int64 // bytes that wait for clients whose sockets are full
 	incomplete   atomic.Int64 // bytes of messages that are not complete
 	total        atomic.Int64 // sockets accepted and not yet closed
@@ -67,7 +66,6 @@ func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
 	}
 	e := &Engine{
 		opts:       o,
-		rates:      newRates(&o),
 		log:        sampled(o.Log),
 		began:      time.Now(),
 		space:      make(chan struct{}, 1),
@@ -135,10 +133,12 @@ func (e *Engine) setLimits() error {
 // gnet would choose the loop for a connection otherwise, by a count which lags
 // behind in a burst.
 func (e *Engine) newReactor(index int, newHandler func(*Reactor) Handler) (*Reactor, error) {
+	own := e.opts
 	r := &Reactor{
 		engine:  e,
 		index:   index,
-		opts:    &e.opts,
+		opts:    &own,
+		rates:   newRates(&own),
 		log:     e.log.With(zap.Int("reactor", index)),
 		watcher: e.watcher,
 		box:     mailbox{maxCount: e.opts.MaxMailbox, maxSize: e.opts.MaxMailboxSize},

@@ -33,6 +33,7 @@ type Reactor struct {
 	ready   readyList
 	ending  atomic.Pointer[endAll] // what the engine wants of all connections
 	drains  atomic.Pointer[drainOrder]
+	reloads atomic.Pointer[Options]
 	count   counters
 
 	// Owned by the event loop from here on.
@@ -43,6 +44,7 @@ type Reactor struct {
 	wheel   wheel
 	clock   clock
 	drain   *drain // nil: the connections may stay
+	rates   rates
 	random  *rand.Rand
 
 	turning  bool   // in a turn: flushes happen at its end
@@ -259,6 +261,7 @@ func (r *Reactor) turn() {
 		}
 	}
 	r.beginDrain(now)
+	r.reload()
 	for _, id := range r.ready.take() {
 		if c := r.conns.get(id); c != nil {
 			c.writable()
