@@ -25,32 +25,32 @@ type Config struct {
 	Prefix string `yaml:"prefix" help:"What every Redis channel and key of this installation begins with; clients can reach nothing outside it"`
 
 	Dev       bool `yaml:"dev" help:"For a laptop: lets anonymous clients in, pages of any loopback origin, and serves /echo; durable channels are on, and it ends without drain.window, where nothing else is said"`
-	Anonymous bool `yaml:"anonymous" help:"Lets clients in without a token; a token that one shows must be valid all the same where keys are configured"`
-	Personal  bool `yaml:"personal" help:"Subscribes every connection of a user to the user's own channel when it connects, so that what is published on #42 reaches user 42 wherever that is; otherwise clients that want it ask for it"`
-	Echo      bool `yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
+	Anonymous bool `live:"yes" yaml:"anonymous" help:"Lets clients in without a token; a token that one shows must be valid all the same where keys are configured"`
+	Personal  bool `live:"yes" yaml:"personal" help:"Subscribes every connection of a user to the user's own channel when it connects, so that what is published on #42 reaches user 42 wherever that is; otherwise clients that want it ask for it"`
+	Echo      bool `live:"yes" yaml:"echo" help:"Serves /echo, which sends every message back: for conformance suites and load tests"`
 
-	Origins   []string `yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it; empty lets any page in, or with dev only those of this machine"`
-	Protocols []string `yaml:"protocols" help:"Subprotocols that may be answered to a client that offers some; * answers the first one offered"`
+	Origins   []string `live:"yes" yaml:"origins" help:"Exact origins of the web pages that may connect, each scheme://host[:port] as the browser sends it; empty lets any page in, or with dev only those of this machine"`
+	Protocols []string `live:"yes" yaml:"protocols" help:"Subprotocols that may be answered to a client that offers some; * answers the first one offered"`
 	Reactors  int      `yaml:"reactors" range:"0..256" help:"Event loops that own the connections; 0 means one per CPU"`
 
 	Node        Node        `yaml:"node" embed:"" prefix:"node-" group:"Node"`
 	Connections Connections `yaml:"connections" embed:"" prefix:"connections-" group:"Connections"`
 	Proxy       Proxy       `yaml:"proxy" embed:"" prefix:"proxy-" group:"Proxies in front"`
-	Auth        Auth        `yaml:"auth" embed:"" prefix:"auth-" group:"Tokens"`
+	Auth        Auth        `live:"yes" yaml:"auth" embed:"" prefix:"auth-" group:"Tokens"`
 	API         API         `yaml:"api" embed:"" prefix:"api-" group:"HTTP API"`
-	Namespaces  []Namespace `yaml:"namespaces" kong:"-" group:"Namespaces" help:"Who may do what on which channels: an item rules the channels whose name begins with its own name and a colon; the item with the empty name rules all that no other one does, names without a colon among them" example:"- {name: inbox, subscribe: user, publish: nobody}"`
-	Message     Message     `yaml:"message" embed:"" prefix:"message-" group:"Messages from clients"`
+	Namespaces  []Namespace `live:"yes" yaml:"namespaces" kong:"-" group:"Namespaces" help:"Who may do what on which channels: an item rules the channels whose name begins with its own name and a colon; the item with the empty name rules all that no other one does, names without a colon among them" example:"- {name: inbox, subscribe: user, publish: nobody}"`
+	Message     Message     `live:"yes" yaml:"message" embed:"" prefix:"message-" group:"Messages from clients"`
 	Queue       Queue       `yaml:"queue" embed:"" prefix:"queue-" group:"Queues to clients"`
-	Deflate     Deflate     `yaml:"deflate" embed:"" prefix:"deflate-" group:"Compression"`
-	Handshake   Handshake   `yaml:"handshake" embed:"" prefix:"handshake-" group:"Handshake"`
-	Ping        Ping        `yaml:"ping" embed:"" prefix:"ping-" group:"Keep-alive"`
-	Close       Close       `yaml:"close" embed:"" prefix:"close-" group:"Closing"`
+	Deflate     Deflate     `live:"yes" yaml:"deflate" embed:"" prefix:"deflate-" group:"Compression"`
+	Handshake   Handshake   `live:"yes" yaml:"handshake" embed:"" prefix:"handshake-" group:"Handshake"`
+	Ping        Ping        `live:"yes" yaml:"ping" embed:"" prefix:"ping-" group:"Keep-alive"`
+	Close       Close       `live:"yes" yaml:"close" embed:"" prefix:"close-" group:"Closing"`
 	PubSub      PubSub      `yaml:"pubsub" embed:"" prefix:"pubsub-" group:"Redis pub/sub"`
 	Inbox       Inbox       `yaml:"inbox" embed:"" prefix:"inbox-" group:"Inbox, from clients to services"`
-	RPC         RPC         `yaml:"rpc" embed:"" prefix:"rpc-" group:"Calls from clients to services"`
-	Recovery    Recovery    `yaml:"recovery" embed:"" prefix:"recovery-" group:"Resuming"`
-	Drain       Drain       `yaml:"drain" embed:"" prefix:"drain-" group:"Draining"`
-	Shutdown    Shutdown    `yaml:"shutdown" embed:"" prefix:"shutdown-" group:"Shutdown"`
+	RPC         RPC         `live:"yes" yaml:"rpc" embed:"" prefix:"rpc-" group:"Calls from clients to services"`
+	Recovery    Recovery    `live:"yes" yaml:"recovery" embed:"" prefix:"recovery-" group:"Resuming"`
+	Drain       Drain       `live:"yes" yaml:"drain" embed:"" prefix:"drain-" group:"Draining"`
+	Shutdown    Shutdown    `live:"yes" yaml:"shutdown" embed:"" prefix:"shutdown-" group:"Shutdown"`
 	Log         Log         `yaml:"log" embed:"" prefix:"log-" group:"Log"`
 
 	from map[string]origin // by key: where the value was set; absent for defaults. Never changed after Load
@@ -66,12 +66,12 @@ type Node struct {
 // Connections bounds what the node takes on.
 type Connections struct {
 	Max        int `yaml:"max" range:"0..10000000" help:"Client connections this node holds at most; 0 means as many as the file descriptor limit allows"`
-	PerAddress int `yaml:"per_address" range:"0..10000000" help:"Connections that one client address may hold on this node; 0 means no limit, because a whole company or a load balancer may be one address: set proxy.protocol or proxy.trust first if there is one in front"`
-	PerUser    int `yaml:"per_user" range:"0..10000000" help:"Connections that one user, the sub of a token, may hold on this node; 0 means no limit"`
+	PerAddress int `live:"yes" yaml:"per_address" range:"0..10000000" help:"Connections that one client address may hold on this node; 0 means no limit, because a whole company or a load balancer may be one address: set proxy.protocol or proxy.trust first if there is one in front"`
+	PerUser    int `live:"yes" yaml:"per_user" range:"0..10000000" help:"Connections that one user, the sub of a token, may hold on this node; 0 means no limit"`
 	AcceptRate int `yaml:"accept_rate" range:"0..1000000" help:"New connections a second that this node takes; further ones wait; 0 means no limit"`
-	Channels   int `yaml:"channels" range:"1..10000" help:"Channels one connection may be subscribed to"`
+	Channels   int `live:"yes" yaml:"channels" range:"1..10000" help:"Channels one connection may be subscribed to"`
 
-	MaxAge time.Duration `yaml:"max_age" range:"0s..8784h" help:"How long a connection lasts, by a fifth more or less at random, before its client is told to come back (1012), so that new nodes fill up; 0 means for as long as the client wants"`
+	MaxAge time.Duration `live:"yes" yaml:"max_age" range:"0s..8784h" help:"How long a connection lasts, by a fifth more or less at random, before its client is told to come back (1012), so that new nodes fill up; 0 means for as long as the client wants"`
 }
 
 // Message bounds what one client sends, message by message and in a second.
@@ -91,10 +91,10 @@ type Message struct {
 
 // Queue bounds what waits on its way to clients.
 type Queue struct {
-	Max          Size        `yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before queue.policy decides; a burst may be sixteen times as big if the client takes it within a second; at least message.max"`
-	Policy       QueuePolicy `yaml:"policy" oneof:"disconnect|drop|latest" help:"What becomes of a message when the client's queue is full: disconnect closes the connection with 1013, drop loses the message, latest keeps only the newest message of each channel; a namespace may say otherwise"`
+	Max          Size        `live:"yes" yaml:"max" range:"16KiB..1GiB" help:"Bytes that may wait for one slow client before queue.policy decides; a burst may be sixteen times as big if the client takes it within a second; at least message.max"`
+	Policy       QueuePolicy `live:"yes" yaml:"policy" oneof:"disconnect|drop|latest" help:"What becomes of a message when the client's queue is full: disconnect closes the connection with 1013, drop loses the message, latest keeps only the newest message of each channel; a namespace may say otherwise"`
 	Kernel       Size        `yaml:"kernel" range:"4KiB..16MiB" help:"Unsent bytes that the kernel takes for one client, TCP_NOTSENT_LOWAT; by itself it would swallow some 4 MB for one that stalls, before queue.max could notice"`
-	Total        Size        `yaml:"total" range:"16KiB..1024GiB" help:"Bytes that may wait for all slow clients of this node together; beyond it the queue of each of them counts as full; at least queue.max"`
+	Total        Size        `live:"yes" yaml:"total" range:"16KiB..1024GiB" help:"Bytes that may wait for all slow clients of this node together; beyond it the queue of each of them counts as full; at least queue.max"`
 	Mailbox      int         `yaml:"mailbox" range:"16..16777216" help:"Messages that may wait for one reactor"`
 	MailboxBytes Size        `yaml:"mailbox_bytes" range:"64KiB..64GiB" help:"Bytes that may wait for one reactor; at least message.max"`
 }
@@ -174,7 +174,7 @@ type Shutdown struct {
 
 // Log is the process log, on standard error.
 type Log struct {
-	Level  string `yaml:"level" oneof:"debug|info|warn|error" help:"Lowest level that is written"`
+	Level  string `live:"yes" yaml:"level" oneof:"debug|info|warn|error" help:"Lowest level that is written"`
 	Format string `yaml:"format" oneof:"json|console" help:"json for machines, console for people"`
 }
 

@@ -46,7 +46,11 @@ func Document(w io.Writer) error {
 			p.printf("\n| file | flag | environment | default | meaning |\n|---|---|---|---|---|\n")
 		}
 		previous = s
-		p.printf("| `%s` | `--%s` | `%s` | %s | %s |\n", s.key, s.flag, s.env, code(s.text(&defaults)), cell(s.meaning()))
+		mark := ""
+		if s.live {
+			mark = " ↻"
+		}
+		p.printf("| `%s`%s | `--%s` | `%s` | %s | %s |\n", s.key, mark, s.flag, s.env, code(s.text(&defaults)), cell(s.meaning()))
 	}
 	return p.err
 }
@@ -77,6 +81,9 @@ tables is an error.
 In the file the dots of a name are sections: ` + "`ping: {interval: 25s}`" + `. Sizes are whole bytes or end in KiB, MiB, GiB;
 durations end in ms, s, m, h; lists are YAML lists in the file and comma-separated elsewhere. Lists whose items have
 settings of their own stand in the file only. Whatever the file can hold, secrets are never printed or logged.
+
+On SIGHUP a node reads all of this again. Settings with a ↻, and the lists, take effect then, for open connections, too; others
+need a restart, and the log says so. If anything is wrong, nothing changes.
 `
 
 func code(text string) string {

@@ -59,7 +59,11 @@ func TestNothingIsUndocumented(t *testing.T) {
 		if flag.Target.Addr().Interface() != s.field(&flags.Config).Addr().Interface() {
 			t.Errorf("%s: --%s is another setting's flag", s.key, s.flag)
 		}
-		row := "| `" + s.key + "` | `--" + s.flag + "` | `" + s.env + "` | " + code(s.text(&defaults)) + " | "
+		mark := ""
+		if s.live {
+			mark = " ↻"
+		}
+		row := "| `" + s.key + "`" + mark + " | `--" + s.flag + "` | `" + s.env + "` | " + code(s.text(&defaults)) + " | "
 		if !strings.Contains(document.String(), row) {
 			t.Errorf("%s: no row %q in the documentation", s.key, row)
 		}

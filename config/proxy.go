@@ -9,8 +9,8 @@ import (
 type Proxy struct {
 	Protocol string   `yaml:"protocol" oneof:"off|v1|v2|any" help:"Version of the PROXY protocol header that connections from proxy.from begin with; one that begins otherwise is closed"`
 	From     []string `yaml:"from" help:"Networks, like 10.0.0.0/8, whose connections must begin with a PROXY header; the header of anybody else is refused; needed unless proxy.protocol is off"`
-	Trust    []string `yaml:"trust" help:"Networks of the HTTP proxies that are believed about a client's address in proxy.header; empty believes none"`
-	Header   string   `yaml:"header" oneof:"x-forwarded-for|forwarded" help:"The request header in which the proxies of proxy.trust name the client"`
+	Trust    []string `live:"yes" yaml:"trust" help:"Networks of the HTTP proxies that are believed about a client's address in proxy.header; empty believes none"`
+	Header   string   `live:"yes" yaml:"header" oneof:"x-forwarded-for|forwarded" help:"The request header in which the proxies of proxy.trust name the client"`
 }
 
 // The values of Proxy.Protocol and Proxy.Header.

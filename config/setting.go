@@ -23,6 +23,7 @@ type setting struct {
 	bounds  string   // "low..high" inclusive, in the setting's notation; empty for none
 	example string   // items of a list of sections, as one line of YAML
 	kind    reflect.Type
+	live    bool      // a reload puts it into effect
 	index   []int     // of the field in Config, or in the item, as reflect counts
 	item    []setting // of a list of sections: the settings of each; such a list has no flag and no environment name
 }
@@ -32,7 +33,7 @@ const envPrefix = "SLUICE_"
 // entries returns all that the file can hold, in the order of the struct: settings and lists of sections. The slice
 // is shared: read only.
 var entries = sync.OnceValue(func() []setting {
-	return settingsOf(reflect.TypeFor[Config](), "", "", nil)
+	return settingsOf(reflect.TypeFor[Config](), "", "", false, nil)
 })
 
 // settings returns the entries that every layer has a name for. The slice is shared: read only.
@@ -40,8 +41,9 @@ var settings = sync.OnceValue(func() []setting {
 	return slices.DeleteFunc(slices.Clone(entries()), func(s setting) bool { return s.item != nil })
 })
 
-// settingsOf walks one struct; section is the dotted key of the struct itself, empty for Config.
-func settingsOf(structure reflect.Type, section, group string, index []int) []setting {
+// settingsOf walks one struct; section is the dotted key of the struct itself, empty for Config, live says whether all
+// of it is.
+func settingsOf(structure reflect.Type, section, group string, live bool, index []int) []setting {
 	var all []setting
 	for i := range structure.NumField() {
 		field := structure.Field(i)
@@ -55,15 +57,15 @@ func settingsOf(structure reflect.Type, section, group string, index []int) []se
 		}
 		at := append(append([]int(nil), index...), i)
 		if field.Type.Kind() == reflect.Struct {
-			all = append(all, settingsOf(field.Type, key, tag.Get("group"), at)...)
+			all = append(all, settingsOf(field.Type, key, tag.Get("group"), tag.Get("live") == "yes", at)...)
 			continue
 		}
 		s := setting{key: key, help: tag.Get("help"), group: cmp.Or(tag.Get("group"), group), bounds: tag.Get("range"),
-			example: tag.Get("example"), kind: field.Type, index: at}
+			example: tag.Get("example"), kind: field.Type, live: live || tag.Get("live") == "yes", index: at}
 		s.flag = strings.NewReplacer(".", "-", "_", "-").Replace(key)
 		s.env = envName(key)
 		if isSections(field.Type) {
-			s.item, s.flag, s.env = settingsOf(field.Type.Elem(), "", "", nil), "", ""
+			s.item, s.flag, s.env = settingsOf(field.Type.Elem(), "", "", false, nil), "", ""
 		}
 		if choices := tag.Get("oneof"); choices != "" {
 			s.choices = strings.Split(choices, "|")
