@@ -50,3 +50,15 @@ func (s setting) brief(c *Config) string {
 	}
 	return "[" + strings.Join(items, ", ") + "]"
 }
+
+// Reloaded is the configuration with the live settings of next, the others as they are.
+func (c *Config) Reloaded(next *Config) *Config {
+	merged := *c
+	for _, s := range entries() {
+		if s.live {
+			s.field(&merged).Set(s.field(next))
+		}
+	}
+	merged.from = next.from // what is said of a setting names where it was written last
+	return &merged
+}

@@ -19,7 +19,7 @@ func (a *App) newAPI() (*api.API, error) {
 	return api.New(api.Options{
 		Key:       key,
 		Broker:    a.broker,
-		Namespace: a.config.Namespace,
+		Namespace: func(channel string) config.Namespace { return a.now.Load().config.Namespace(channel) },
 		Nodes:     a.apiNodes,
 		Channels:  a.hub.Occupancy,
 	}), nil

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -27,7 +28,7 @@ import (
 
 // App is one node. New builds it, Run serves until its context ends.
 type App struct {
-	config  *config.Config
+	config  *config.Config // at the start
 	log     *zap.Logger
 	started time.Time
 
@@ -41,13 +42,20 @@ type App struct {
 	lease    *pubsub.Lease
 	hub      *hub.Hub
 	gaps     *gaps.Log
-	lossy    map[string]*hub.Gaps // by namespace
 	node     *session.Node
 	engine   *loop.Engine
 	draining sync.Once
 	leaving  chan struct{} // closed when the node begins to leave
 
 	logLost func() int64 // log lines dropped; nil: none ever are
+
+	// Of reloading. What is set before Run is not changed after.
+	now    atomic.Pointer[settings]       // what is in force
+	mu     sync.Mutex                     // held while it is reloaded
+	judges *judges                        // guarded by mu; nil: none
+	hups   <-chan struct{}                // asks for it; nil: nobody does
+	load   func() (*config.Config, error) // reads the configuration again
+	level  func(string) error             // sets log.level; nil: it cannot be
 
 	public net.Listener
 	admin  net.Listener // nil where it is switched off
@@ -72,15 +80,15 @@ func New(ctx context.Context, c *config.Config, log *zap.Logger) (*App, error) {
 }
 
 func (a *App) build(ctx context.Context, id, life string) error {
-	var err error
-	if a.tokens, err = newVerifier(a.config, &a.revoked, a.log); err != nil {
-		return err
-	}
-	policy, err := policy(a.config, a.tokens)
+	tokens, err := newVerifier(a.config, &a.revoked, a.log)
 	if err != nil {
 		return err
 	}
-	policy.Revoked = func(who *auth.Identity) bool { return a.revoked.Has(who, time.Now()) }
+	a.tokens = tokens
+	policy, err := a.policy(a.config, tokens)
+	if err != nil {
+		return err
+	}
 	reactors, err := loopOptions(a.config, a.log)
 	if err != nil {
 		return err
@@ -98,8 +106,9 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	inbox.Place, inbox.Forgotten, inbox.Recorded = a.broker.Shard, a.restate, a.checkRecorded
 	a.inbox = pubsub.NewInboxes(a.broker, inbox)
 	a.steering = pubsub.NewSteering(a.broker, a.steeringOptions())
-	a.lossy = map[string]*hub.Gaps{}
-	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, a.lossy),
+	lossy := lossyOf(a.config, nil)
+	a.now.Store(&settings{a.config, lossy})
+	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, lossy),
 		Encoders: session.Encoders, Comings: session.Comings, Finished: session.FormEventOwn, OnGap: noteGap(a.gaps, a.log), Control: a.steering.Ring})
 	a.node = &session.Node{
 		ID:       id,
@@ -212,9 +221,8 @@ func (a *App) Run(ctx context.Context) error {
 	running.Go(func() { a.part(fail, "watching the inbox", a.inbox.Watch(parts)) })
 	running.Go(func() { a.part(fail, "steering", a.steering.Run(parts)) })
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
-	if a.tokens != nil {
-		running.Go(func() { a.part(fail, "the key sets", a.tokens.Run(parts)) })
-	}
+	a.setJudges(beginJudging(parts, a.tokens))
+	running.Go(func() { a.part(fail, "reloading", a.reloading(parts)) })
 	running.Go(func() { a.part(fail, "the reactors", a.watch(parts)) })
 	if a.admin != nil {
 		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page, a.complaints())) })
@@ -237,7 +245,7 @@ func (a *App) Run(ctx context.Context) error {
 	leasing.Wait()
 	fail(nil)
 	running.Wait()
-	return cause
+	return errors.Join(cause, a.setJudges(nil).end())
 }
 
 // part ends the node when one of its parts has failed.
@@ -282,7 +290,7 @@ const maxFailures = 30
 // the other.
 func (a *App) leave() {
 	a.draining.Do(func() { close(a.leaving) })
-	began, c := time.Now(), a.config
+	began, c := time.Now(), a.now.Load().config
 	a.log.Info("leaving: clients are told to come back; a second signal ends it at once", zap.Int64("connections", a.engine.Stats().Connections),
 		zap.Duration("drain.delay", c.Drain.Delay), zap.Duration("drain.window", c.Drain.Window))
 	time.Sleep(c.Drain.Delay)

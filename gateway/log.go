@@ -16,11 +16,12 @@ import (
 // newLog makes the process log. Reactors write to it, so a write never waits
 // for the disk or the terminal: lines are queued, and when the queue is full
 // they are dropped and counted. Of a message that comes often, one line a
-// second is written, except at level debug.
-func newLog(c config.Log, w io.Writer) (*zap.Logger, *lineQueue, error) {
-	level, err := zapcore.ParseLevel(c.Level)
+// second is written, except where the log begins at level debug. The level may be set
+// at any time.
+func newLog(c config.Log, w io.Writer) (*zap.Logger, zap.AtomicLevel, *lineQueue, error) {
+	level, err := zap.ParseAtomicLevel(c.Level)
 	if err != nil {
-		return nil, nil, fmt.Errorf("log.level: %w", err)
+		return nil, level, nil, fmt.Errorf("log.level: %w", err)
 	}
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.EncodeTime = zapcore.RFC3339NanoTimeEncoder
@@ -33,10 +34,10 @@ func newLog(c config.Log, w io.Writer) (*zap.Logger, *lineQueue, error) {
 	}
 	queue := newLineQueue(w)
 	core := zapcore.NewCore(encoder, queue, level)
-	if level > zapcore.DebugLevel { // who debugs wants to see all of it
+	if level.Level() > zapcore.DebugLevel { // who debugs wants to see all of it
 		core = zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
 	}
-	return zap.New(core), queue, nil
+	return zap.New(core), level, queue, nil
 }
 
 // lineQueue is a zapcore.WriteSyncer whose Write never blocks.

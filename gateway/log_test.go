@@ -18,7 +18,7 @@ func (s stuck) Write(p []byte) (int, error) {
 
 func TestLogNeverBlocks(t *testing.T) {
 	w := stuck{make(chan struct{})}
-	log, queue, err := newLog(config.Log{Level: "debug", Format: "json"}, w)
+	log, _, queue, err := newLog(config.Log{Level: "debug", Format: "json"}, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -36,7 +36,7 @@ func TestLogNeverBlocks(t *testing.T) {
 
 func TestLogSamplesByReason(t *testing.T) {
 	var b bytes.Buffer
-	log, queue, err := newLog(config.Log{Level: "info", Format: "json"}, &b)
+	log, _, queue, err := newLog(config.Log{Level: "info", Format: "json"}, &b)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"sync/atomic"
 	"syscall"
 
 	"github.com/alecthomas/kong"
@@ -36,7 +37,8 @@ type verbs struct {
 
 // program is what a verb may use of its surroundings.
 type program struct {
-	ctx     context.Context // ends with SIGINT, SIGTERM or SIGHUP
+	ctx     context.Context // ends with SIGINT or SIGTERM, and with SIGHUP unless hups was called
+	hangups *hangups
 	stdin   io.Reader
 	stdout  io.Writer
 	stderr  io.Writer
@@ -49,18 +51,53 @@ func (p *program) config() (*config.Config, error) { return p.flags.Load(p.envir
 
 func main() {
 	ctx, cancel := context.WithCancel(context.Background())
-	go onSignals(cancel) // ends with the process
-	os.Exit(run(os.Args[1:], &program{ctx: ctx, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}))
+	h := &hangups{signals: make(chan struct{}, 1)}
+	go onSignals(cancel, h) // ends with the process
+	os.Exit(run(os.Args[1:], &program{ctx: ctx, hangups: h, stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, environ: os.Environ()}))
+}
+
+// hangups are SIGHUPs for a verb that reloads its configuration then. Others end.
+type hangups struct {
+	wanted  atomic.Bool
+	signals chan struct{}
+}
+
+// hups takes SIGHUP, which does not end the program from then on.
+func (p *program) hups() <-chan struct{} {
+	if p.hangups == nil {
+		return nil
+	}
+	p.hangups.wanted.Store(true)
+	return p.hangups.signals
+}
+
+// pass hands a SIGHUP on, and reports whether somebody wants it.
+func (h *hangups) pass() bool {
+	if !h.wanted.Load() {
+		return false
+	}
+	select {
+	case h.signals <- struct{}{}:
+	default: // one is waiting
+	}
+	return true
 }
 
 // onSignals lets the first signal end the program in order, and the second at once,
 // however soon it comes.
-func onSignals(end context.CancelFunc) {
+func onSignals(end context.CancelFunc, h *hangups) {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP)
-	<-signals
+	next := func() os.Signal {
+		s := <-signals
+		for s == syscall.SIGHUP && h.pass() {
+			s = <-signals
+		}
+		return s
+	}
+	next()
 	end()
-	again := <-signals
+	again := next()
 	signal.Reset()
 	if s, ok := again.(syscall.Signal); ok {
 		_ = syscall.Kill(os.Getpid(), s) // nothing handles it any more: it ends the process, and shows as its cause

@@ -304,7 +304,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for setting, n := range s.limits() {
 		ch <- prometheus.MustNewConstMetric(m.limits, prometheus.CounterValue, float64(n), setting)
 	}
-	for name, g := range a.lossy {
+	for name, g := range a.now.Load().lossy {
 		for cause, n := range map[pubsub.Cause]int64{
 			pubsub.CauseConnection: g.Connection.Load(), pubsub.CauseMoved: g.Moved.Load(),
 			pubsub.CauseMailbox: g.Mailbox.Load(), pubsub.CauseOversize: g.Oversize.Load(), pubsub.CauseLog: g.Log.Load(),

@@ -52,7 +52,7 @@ func (a *App) adminHosts() []string {
 func (a *App) info() admin.Info {
 	h := a.hub.Stats()
 	endpoints := []admin.Endpoint{{Path: "/ws", Dialect: "plain"}, {Path: "/sse", Dialect: "events"}}
-	if a.node.Policy.Echo {
+	if a.node.InForce().Echo {
 		endpoints = append(endpoints, admin.Endpoint{Path: "/echo", Dialect: "echo"})
 	}
 	var nodes []admin.Node

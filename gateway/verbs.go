@@ -81,7 +81,7 @@ func tryOut(c *config.Config) error {
 	faults = append(faults, err)
 	tokens, err := newVerifier(c, nil, log)
 	faults = append(faults, err)
-	_, err = policy(c, tokens)
+	_, err = new(App).policy(c, tokens)
 	faults = append(faults, err)
 	_, err = loopOptions(c, log)
 	return errors.Join(append(faults, err)...)
@@ -100,7 +100,7 @@ func (serveVerb) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	log, queue, err := newLog(c.Log, p.stderr)
+	log, level, queue, err := newLog(c.Log, p.stderr)
 	if err != nil {
 		return err
 	}
@@ -111,7 +111,8 @@ func (serveVerb) Run(p *program) error {
 	if err != nil {
 		return err
 	}
-	a.logLost = queue.Dropped
+	a.logLost, a.level = queue.Dropped, func(name string) error { return level.UnmarshalText([]byte(name)) }
+	a.hups, a.load = p.hups(), p.config
 	for _, w := range c.Warnings() {
 		log.Warn(w)
 	}

@@ -190,28 +190,26 @@ func minDeflate(c *config.Config) int {
 	return max(1, int(c.Deflate.Min))
 }
 
-// rules is what the hub has to know of a channel's namespace. lossy gets the
-// counters of each namespace, by its name.
-func rules(c *config.Config, lossy map[string]*hub.Gaps) func(channel string) hub.Rules {
-	lossy[""] = new(hub.Gaps)
-	for _, n := range c.Namespaces {
-		lossy[n.Name] = new(hub.Gaps)
-	}
+// rules is what the hub has to know of a channel's namespace. lossy has the counters
+// of each namespace, by its name.
+func rules(c *config.Config, lossy map[string]*hub.Gaps) func(channel string) *hub.Rules {
 	policies := map[config.QueuePolicy]hub.Policy{
 		config.QueueDisconnect: hub.Disconnect, config.QueueDrop: hub.Drop, config.QueueLatest: hub.Latest,
 	}
-	return func(channel string) hub.Rules {
-		n := c.Namespace(channel)
-		r := hub.Rules{Policy: policies[n.Policy], Gaps: lossy[n.Name]}
+	of := map[string]*hub.Rules{}
+	for name, gaps := range lossy {
+		n := c.Namespace(name + ":")
+		r := &hub.Rules{Policy: policies[n.Policy], Gaps: gaps}
 		if *n.Deflate {
 			r.MinDeflate = max(1, int(c.Deflate.Min))
 		}
-		return r
+		of[name] = r
 	}
+	return func(channel string) *hub.Rules { return of[c.Namespace(channel).Name] }
 }
 
 // policy is who may connect. Its faults are the operator's.
-func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
+func (a *App) policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
 	trust, err := peer.ParseTrust(c.Proxy.Trust)
 	if err != nil {
 		return session.Policy{}, fmt.Errorf("proxy.trust: %w", err)
@@ -221,6 +219,7 @@ func policy(c *config.Config, tokens *auth.Verifier) (session.Policy, error) {
 		return session.Policy{}, fmt.Errorf("proxy.header: %w", err)
 	}
 	p := session.Policy{
+		Revoked:     func(who *auth.Identity) bool { return a.revoked.Has(who, time.Now()) },
 		Namespace:   c.Namespace,
 		Inbox:       func(channel string) string { return c.Prefix + c.Namespace(channel).Inbox },
 		Trust:       trust,

@@ -80,6 +80,17 @@ func clashes(keys []*key, k *key) string {
 	return ""
 }
 
+// Fetched says whether every key set has been fetched once: before, its tokens are not
+// let in.
+func (v *Verifier) Fetched() bool {
+	for _, j := range v.jwks {
+		if !j.fetched() {
+			return false
+		}
+	}
+	return true
+}
+
 // Run fetches the JWKS now and then, until ctx ends, and returns ctx's error once all its goroutines have ended. It
 // must run for tokens to be verified with keys from a JWKS; static keys do not need it.
 func (v *Verifier) Run(ctx context.Context) error {

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"iter"
+	"sync/atomic"
 
 	"sluice/loop"
 	"sluice/pubsub"
@@ -28,7 +29,7 @@ type Rules struct {
 type Channel struct {
 	hub   *Hub
 	name  string
-	rules Rules
+	rules atomic.Pointer[Rules]
 
 	members   int     // over all reactors; guarded by Hub.mu
 	resuming  int     // of them, those whose messages wait for the log; guarded by Hub.mu

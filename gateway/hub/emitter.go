@@ -82,7 +82,7 @@ func (e *emitter) addForm(p *publication, wanted shapes, plain shape, op codec.O
 		return
 	}
 	small := false
-	if least := p.channel.rules.MinDeflate; wanted.has(plain|1) && op != 0 && least > 0 && len(data) >= least {
+	if least := p.channel.rules.Load().MinDeflate; wanted.has(plain|1) && op != 0 && least > 0 && len(data) >= least {
 		var frame []byte
 		if frame, small = e.deflater.AppendFrame(nil, op, data); small {
 			p.add(plain|1, frame)
@@ -159,7 +159,7 @@ func (e *emitter) tellLosses() {
 			continue
 		}
 		seen[lost.channel] = true
-		lost.channel.rules.Gaps.count(pubsub.CauseMailbox)
+		lost.channel.rules.Load().Gaps.count(pubsub.CauseMailbox)
 		e.h.onGap(pubsub.Gap{Link: e.name, Channel: lost.channel.name, Cause: pubsub.CauseMailbox, From: from, To: now, Channels: 1})
 	}
 	clear(e.lost)

@@ -39,7 +39,7 @@ func (h *Hub) unfilled(c *Channel) {
 	h.holes.Add(1)
 	now := time.Now()
 	h.onGap(pubsub.Gap{Link: "the log", Channel: c.name, Cause: pubsub.CauseLog, From: now, To: now, Channels: 1})
-	c.rules.Gaps.count(pubsub.CauseLog)
+	c.rules.Load().Gaps.count(pubsub.CauseLog)
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	for i := range c.seats {
@@ -59,7 +59,7 @@ func (h *Hub) tellHere(c *Channel, s *seat) {
 // gapped says that a channel is heard again after messages may have been missed
 // on it. h.mu is held.
 func (h *Hub) gapped(c *Channel, cause pubsub.Cause) {
-	c.rules.Gaps.count(cause)
+	c.rules.Load().Gaps.count(cause)
 	for _, s := range c.seats {
 		if s.telling > 0 {
 			h.tell(c, int(s.reactor))

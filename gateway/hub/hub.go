@@ -34,7 +34,7 @@ type Reactor interface {
 // goroutine may call its methods.
 type Hub struct {
 	broker   Broker
-	rules    func(channel string) Rules
+	rules    func(channel string) *Rules // guarded by mu
 	encoders []Encoder
 	comings  []ComingEncoder
 	finished Form
@@ -73,14 +73,14 @@ type Hub struct {
 // Options are what a Hub is made of.
 type Options struct {
 	Broker   Broker
-	Node     string                     // its name
-	Life     string                     // names this life of it, from start to end
-	Rules    func(channel string) Rules // what holds for a channel
-	Encoders []Encoder                  // of each Form, at most six
-	Comings  []ComingEncoder            // of each Form; nil: its clients are not told who comes and goes
-	Finished Form                       // of this one Events.Finish completes each message for each member; 0: of none
-	OnGap    func(pubsub.Gap)           // told of messages that the hub had to lose; must not block
-	Control  func()                     // called when something comes on pubsub.ControlChannel; must not block. nil: it is not listened to
+	Node     string                      // its name
+	Life     string                      // names this life of it, from start to end
+	Rules    func(channel string) *Rules // what holds for a channel; shared, never changed
+	Encoders []Encoder                   // of each Form, at most six
+	Comings  []ComingEncoder             // of each Form; nil: its clients are not told who comes and goes
+	Finished Form                        // of this one Events.Finish completes each message for each member; 0: of none
+	OnGap    func(pubsub.Gap)            // told of messages that the hub had to lose; must not block
+	Control  func()                      // called when something comes on pubsub.ControlChannel; must not block. nil: it is not listened to
 }
 
 // New makes the hub of a node. Reactors are set with Attach before anything is
@@ -102,6 +102,16 @@ func (h *Hub) Attach(reactors []Reactor) {
 // DirectChannel is the channel through which one node's connections are
 // reached. No client can name it: braces are not allowed in channel names.
 func DirectChannel(node string) string { return "{node:" + node + "}" }
+
+// SetRules has other rules hold for all channels from now on.
+func (h *Hub) SetRules(rules func(channel string) *Rules) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.rules = rules
+	for name, c := range h.channels {
+		c.rules.Store(rules(name))
+	}
+}
 
 // Start subscribes the node's own channel, and that of all nodes.
 func (h *Hub) Start() {
@@ -150,7 +160,8 @@ func (h *Hub) join(name string, reactor int, wants *Wants) (c *Channel, ready bo
 	c = h.channels[name]
 	if c == nil {
 		name = strings.Clone(name) // not to keep the request it was cut from
-		c = &Channel{hub: h, name: name, rules: h.rules(name)}
+		c = &Channel{hub: h, name: name}
+		c.rules.Store(h.rules(name))
 		h.channels[name] = c
 		h.broker.Subscribe(name)
 	}

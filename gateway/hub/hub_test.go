@@ -80,7 +80,7 @@ type bench struct {
 func newBench() *bench {
 	b := &bench{wishes: wishes{}, told: map[*Member]int{}, missed: map[*Member]int{}}
 	counts := new(Gaps)
-	b.Hub = New(Options{Broker: b.wishes, Node: "n1", Life: "n1", Rules: func(string) Rules { return Rules{Gaps: counts} },
+	b.Hub = New(Options{Broker: b.wishes, Node: "n1", Life: "n1", Rules: func(string) *Rules { return &Rules{Gaps: counts} },
 		Encoders: []Encoder{Verbatim}, OnGap: func(g pubsub.Gap) { b.gaps = append(b.gaps, g) }})
 	var reactors []Reactor
 	for i := range 2 {
@@ -336,7 +336,7 @@ func (sink) Offer(any, int) bool { return true }
 // BenchmarkDeliverLanes has as many lanes as processors, with channels of their
 // own, and the table's lock between them.
 func BenchmarkDeliverLanes(b *testing.B) {
-	h := New(Options{Broker: wishes{}, Node: "n1", Life: "n1", Rules: func(string) Rules { return Rules{} }, Encoders: []Encoder{Verbatim}})
+	h := New(Options{Broker: wishes{}, Node: "n1", Life: "n1", Rules: func(string) *Rules { return &Rules{} }, Encoders: []Encoder{Verbatim}})
 	h.Attach([]Reactor{sink{}})
 	local := h.Local(0, Events{})
 	var number atomic.Int64
@@ -378,7 +378,7 @@ func BenchmarkChannel(b *testing.B) {
 		members := make([]Member, channels)
 		clear(members) // so that the machine has given it
 		live, rss := memory()
-		h := New(Options{Broker: deaf{}, Node: "n1", Life: "n1", Rules: func(string) Rules { return Rules{} }, Encoders: []Encoder{Verbatim}})
+		h := New(Options{Broker: deaf{}, Node: "n1", Life: "n1", Rules: func(string) *Rules { return &Rules{} }, Encoders: []Encoder{Verbatim}})
 		h.Attach([]Reactor{sink{}})
 		local := h.Local(0, Events{})
 		l := h.Lane(link("redis:6379#0"))
@@ -499,7 +499,7 @@ func TestGapsAreTold(t *testing.T) {
 			b.turn(0)
 			b.locals[0].Join(nil, &later, "news", Wants{Gaps: true})
 			b.turn(0)
-			g := b.channels["news"].rules.Gaps
+			g := b.channels["news"].rules.Load().Gaps
 			got := fmt.Sprintf("%d %d %d %d, %d", g.Connection.Load(), g.Moved.Load(), g.Mailbox.Load(), g.Oversize.Load(), b.missed[&curious])
 			if got != row.want || b.missed[&calm]+b.missed[&later] != 0 {
 				t.Errorf("%s; %d others were told; want %s", got, b.missed[&calm]+b.missed[&later], row.want)

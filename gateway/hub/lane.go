@@ -218,7 +218,7 @@ func (l *lane) Skipped(channel string) {
 	l.h.mu.Lock()
 	defer l.h.mu.Unlock()
 	if c := l.h.channels[channel]; c != nil {
-		c.rules.Gaps.count(pubsub.CauseOversize)
+		c.rules.Load().Gaps.count(pubsub.CauseOversize)
 		for _, s := range c.seats {
 			l.h.tell(c, int(s.reactor))
 		}

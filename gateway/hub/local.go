@@ -208,7 +208,7 @@ func (l *Local) handFinished(run []*publication, frame []byte, at place) {
 // hand gives members the chunk of a run, of which the last message is newest, as the
 // channel's policy says.
 func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) {
-	switch run[0].channel.rules.Policy {
+	switch run[0].channel.rules.Load().Policy {
 	case Disconnect:
 		for _, p := range members {
 			p.conn.Send(chunk)

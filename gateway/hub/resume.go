@@ -157,7 +157,7 @@ func (l *Local) answer(r *reading) {
 		return // all have left
 	}
 	delete(l.groups, r)
-	recovery := &Recovery{Since: r.since, Err: r.err, local: l, rules: &g.channel.rules}
+	recovery := &Recovery{Since: r.since, Err: r.err, local: l, rules: g.channel.rules.Load()}
 	if r.err == nil {
 		m := merge(&r.history, g.channel.name, g.seen)
 		if r.newest {

@@ -157,7 +157,7 @@ func (h *Handler) call(c *loop.Conn, g *guest, e pubsub.Entry, done func(payload
 	switch {
 	case len(e.Method) < 1 || len(e.Method) > maxMethod:
 		refusal = errMethodName
-	case h.calls.waiting(id) >= h.node.Policy.MaxCalls:
+	case h.calls.waiting(id) >= h.node.InForce().MaxCalls:
 		h.node.Counters.ManyCalls.Add(1)
 		refusal = errManyCalls
 	}
@@ -165,7 +165,7 @@ func (h *Handler) call(c *loop.Conn, g *guest, e pubsub.Entry, done func(payload
 		r.Post(outcome{id, refusal, func(err error) { done(nil, err) }})
 		return
 	}
-	number := h.calls.add(id, time.Now().Add(h.node.Policy.CallTimeout), done)
+	number := h.calls.add(id, time.Now().Add(h.node.InForce().CallTimeout), done)
 	e.Type, e.Call = "rpc", strconv.FormatUint(number, 36)
 	h.report(c, g, e, func(err error) {
 		if err != nil {

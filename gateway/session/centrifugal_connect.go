@@ -22,7 +22,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 		s.disconnect(h, c, centrifuge.BadRequest)
 		return
 	}
-	who, refusal, end := h.node.Policy.introduce(r.Token, s.door)
+	who, refusal, end := h.node.InForce().introduce(r.Token, s.door)
 	switch {
 	case end != nil:
 		s.disconnect(h, c, *end)
@@ -44,7 +44,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 		s.due = s.watch(h, c, who.Expires)
 	}
 	given := s.given(&h.node.Policy)
-	if len(given) > h.node.Policy.MaxChannels {
+	if len(given) > h.node.InForce().MaxChannels {
 		h.node.Counters.Channels.Add(1)
 		s.disconnect(h, c, centrifuge.ChannelLimit)
 		return
@@ -143,7 +143,7 @@ func (s *centrifugal) enter(h *Handler, c *loop.Conn) {
 		Client:  hub.ConnName(h.node.Life, c.ID()),
 		Version: "sluice " + h.node.Version,
 		Node:    h.node.ID,
-		Ping:    seconds(h.node.Policy.Ping),
+		Ping:    seconds(h.node.InForce().Ping),
 		Pong:    true,
 		Subs:    s.entrance.results,
 	}

@@ -24,7 +24,7 @@ func (s *centrifugal) watch(h *Handler, c *loop.Conn, expires time.Time) (due in
 	if expires.IsZero() {
 		return 0
 	}
-	due = h.expiry.second(expires.Add(h.node.Policy.Grace))
+	due = h.expiry.second(expires.Add(h.node.InForce().Grace))
 	s.lookAt(h, c, due)
 	return due
 }

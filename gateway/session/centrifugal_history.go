@@ -14,7 +14,7 @@ import (
 // history reads a channel's log. limit is how many messages are wanted: 0 only the position, less
 // than that as many as a client may have. Who may subscribe may read.
 func (s *centrifugal) history(h *Handler, c *loop.Conn, command uint32, r *protocol.HistoryRequest) {
-	p := &h.node.Policy
+	p := h.node.InForce()
 	switch {
 	case r.Channel == "":
 		s.refuse(h, c, command, centrifuge.ErrBadRequest)

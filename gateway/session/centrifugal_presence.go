@@ -91,7 +91,7 @@ func (s *centrifugal) maySeePresence(h *Handler, channel string) *protocol.Error
 		return centrifuge.ErrUnknownChannel
 	case !h.keepsPresence(channel):
 		return centrifuge.ErrNotAvailable
-	case !h.node.Policy.maySeePresence(s.who, channel):
+	case !h.node.InForce().maySeePresence(s.who, channel):
 		return centrifuge.ErrPermissionDenied
 	}
 	return nil

@@ -10,11 +10,11 @@ import (
 // refresh takes a new token for the connection, of the same user. One that has expired already
 // ends the connection: the SDK comes back, is told so, and fetches another one.
 func (s *centrifugal) refresh(h *Handler, c *loop.Conn, command uint32, r *protocol.RefreshRequest) {
-	if s.who == nil || r.Token == "" || h.node.Policy.Tokens == nil {
+	if s.who == nil || r.Token == "" || h.node.InForce().Tokens == nil {
 		s.disconnect(h, c, centrifuge.BadRequest)
 		return
 	}
-	who, err := h.node.Policy.Tokens.Verify(r.Token)
+	who, err := h.node.InForce().Tokens.Verify(r.Token)
 	if err != nil {
 		switch refusal, end := judge(err); {
 		case end != nil:

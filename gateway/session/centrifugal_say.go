@@ -25,7 +25,7 @@ func (s *centrifugal) publish(h *Handler, c *loop.Conn, command uint32, r *proto
 	case r.Type != 0 || r.Key != "" || r.Removed: // maps
 		s.refuse(h, c, command, centrifuge.ErrNotAvailable)
 		return
-	case !h.node.Policy.mayPublish(s.who, r.Channel):
+	case !h.node.InForce().mayPublish(s.who, r.Channel):
 		s.refuse(h, c, command, centrifuge.ErrPermissionDenied)
 		return
 	}
@@ -44,7 +44,7 @@ func (s *centrifugal) publish(h *Handler, c *loop.Conn, command uint32, r *proto
 
 // rpc calls the services that read the inbox.
 func (s *centrifugal) rpc(h *Handler, c *loop.Conn, command uint32, r *protocol.RPCRequest) {
-	if !h.node.Policy.mayPublish(s.who, "") {
+	if !h.node.InForce().mayPublish(s.who, "") {
 		s.refuse(h, c, command, centrifuge.ErrPermissionDenied)
 		return
 	}
@@ -65,7 +65,7 @@ func (s *centrifugal) rpc(h *Handler, c *loop.Conn, command uint32, r *protocol.
 // send puts a message into the inbox that no answer is expected to. The one way to say that it is
 // not there is to end the connection: its SDK comes back.
 func (s *centrifugal) send(h *Handler, c *loop.Conn, r *protocol.SendRequest) {
-	if !h.node.Policy.mayPublish(s.who, "") {
+	if !h.node.InForce().mayPublish(s.who, "") {
 		s.disconnect(h, c, centrifuge.PermissionDenied)
 		return
 	}

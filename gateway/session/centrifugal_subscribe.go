@@ -38,7 +38,7 @@ func (s *centrifugal) subscribe(h *Handler, c *loop.Conn, command uint32, r *pro
 
 // maySubscribe is why a subscribe command is refused, whatever its token says, nil if it is not.
 func (s *centrifugal) maySubscribe(h *Handler, r *protocol.SubscribeRequest) *protocol.Error {
-	p := &h.node.Policy
+	p := h.node.InForce()
 	switch {
 	case r.Channel == "":
 		return centrifuge.ErrBadRequest
@@ -72,10 +72,10 @@ func (s *centrifugal) gives(channel string) bool {
 
 // verifySubscription judges a token for one channel: it must be this user's.
 func (s *centrifugal) verifySubscription(h *Handler, token, channel string) (*auth.Identity, *protocol.Error) {
-	if h.node.Policy.Tokens == nil {
+	if h.node.InForce().Tokens == nil {
 		return nil, centrifuge.ErrPermissionDenied
 	}
-	who, err := h.node.Policy.Tokens.VerifySubscription(token)
+	who, err := h.node.InForce().Tokens.VerifySubscription(token)
 	if err != nil {
 		if refusal, _ := judge(err); refusal != nil {
 			return nil, refusal
@@ -95,7 +95,7 @@ func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.Subsc
 		one.kind |= subResuming
 	}
 	// Whether or not the SDK was told to ask for it; a position beyond is none of ours.
-	if !one.kind.has(subSteered) && h.node.Policy.follow(&wants, one.name, pubsub.Position(r.Offset), r.Recover && r.Offset < 1<<53) {
+	if !one.kind.has(subSteered) && h.node.InForce().follow(&wants, one.name, pubsub.Position(r.Offset), r.Recover && r.Offset < 1<<53) {
 		one.kind |= subLogged
 	}
 	if r.Flag&flagStrict != 0 {

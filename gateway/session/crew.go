@@ -69,7 +69,7 @@ func (h *Handler) enlist(c *loop.Conn, g *guest) {
 	if who.ID != "" {
 		h.crew.tokens.add(who.ID, &g.mate.token)
 	}
-	if f := h.node.Policy.Revoked; f != nil && f(who) {
+	if f := h.node.InForce().Revoked; f != nil && f(who) {
 		c.Close(statusRevoked, reasonRevoked)
 	}
 }

@@ -10,7 +10,7 @@ import (
 type echo struct{ guest }
 
 func (h *Handler) openEcho(c *loop.Conn, r *codec.Request) {
-	if !h.node.Policy.Echo {
+	if !h.node.InForce().Echo {
 		c.Refuse(errNotFound)
 		return
 	}

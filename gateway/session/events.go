@@ -47,9 +47,9 @@ func (h *Handler) openEvents(c *loop.Conn, r *codec.Request) {
 	}
 	s := &events{guest: a.guest, header: header}
 	c.Session = s // from here on its end is counted
-	channels, refusal := h.node.Policy.channels(a.who, a.query["channel"])
+	channels, refusal := h.node.InForce().channels(a.who, a.query["channel"])
 	if refusal == nil {
-		s.place, refusal = h.node.Policy.placeOf(r.Values("Last-Event-ID"), a.query, channels)
+		s.place, refusal = h.node.InForce().placeOf(r.Values("Last-Event-ID"), a.query, channels)
 	}
 	if refusal != nil {
 		c.Refuse(refusal, header...)
@@ -62,7 +62,7 @@ func (h *Handler) openEvents(c *loop.Conn, r *codec.Request) {
 }
 
 func (h *Handler) answerPreflight(c *loop.Conn, r *codec.Request) {
-	header, refusal := h.node.Policy.preflight(r)
+	header, refusal := h.node.InForce().preflight(r)
 	if refusal != nil {
 		c.Refuse(refusal)
 		return
@@ -80,7 +80,7 @@ func (h *Handler) admitStream(c *loop.Conn, r *codec.Request) (a arrival, header
 		return a, nil, codec.ErrExpect
 	}
 	source, unknown := h.examine(c, r, &a)
-	if header, refusal = h.node.Policy.streamOrigin(r, source.Ambient()); refusal == nil {
+	if header, refusal = h.node.InForce().streamOrigin(r, source.Ambient()); refusal == nil {
 		refusal = unknown // behind the Origin, so that a page which may connect can read why it may not
 	}
 	if refusal == nil {
@@ -108,7 +108,7 @@ func (s *events) joinOne(h *Handler, c *loop.Conn, m *hub.Member, i int, channel
 		form = FormEventOwn
 	}
 	wants := hub.Wants{Form: form, Gaps: true}
-	h.node.Policy.follow(&wants, channel, s.place.at[i], s.place.at[i] != 0)
+	h.node.InForce().follow(&wants, channel, s.place.at[i], s.place.at[i] != 0)
 	h.local.Join(c, m, channel, wants)
 }
 
@@ -122,7 +122,7 @@ func (s *events) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Reco
 		if s.waiting--; s.waiting > 0 {
 			if r != nil {
 				s.early = append(s.early, i)
-				if !h.node.Policy.Namespace(m.Name()).LastValue { // of which the newest message is still to be sent
+				if !h.node.InForce().Namespace(m.Name()).LastValue { // of which the newest message is still to be sent
 					s.place.begin(i, r)
 				}
 			}
@@ -163,7 +163,7 @@ func (s *events) open(h *Handler, c *loop.Conn) bool {
 		case slices.Contains(early, i):
 			h.local.Leave(m)
 			s.joinOne(h, c, m, i, channel)
-		case s.place.at[i] != 0 && !h.node.Policy.isDurable(channel): // it has an id of a channel that lets nobody resume
+		case s.place.at[i] != 0 && !h.node.InForce().isDurable(channel): // it has an id of a channel that lets nobody resume
 			c.Send(codec.AppendEvent(nil, "", resetEvent, []byte(channel)))
 		}
 		i++

@@ -98,7 +98,7 @@ func (h *Handler) watchExpiry(c *loop.Conn, g *guest) {
 // watchAge sees to it that a connection does not last for ever, where that is
 // wanted. The fifth more or less keeps clients that came together from going together.
 func (h *Handler) watchAge(c *loop.Conn) {
-	if age := h.node.Policy.MaxAge; age > 0 {
+	if age := h.node.InForce().MaxAge; age > 0 {
 		h.ages.add(c.ID(), time.Now().Add(age*4/5+rand.N(age*2/5))) //nolint:gosec // nobody gains by guessing it
 	}
 }

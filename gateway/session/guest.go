@@ -45,7 +45,7 @@ type arrival struct {
 func (h *Handler) arrive(c *loop.Conn, r *codec.Request) (a arrival, ok bool) {
 	refusal := h.check(c, r, &a)
 	if refusal == errToken {
-		refusal = h.node.Policy.checkOrigin(a.upgrade.Origin, false)
+		refusal = h.node.InForce().checkOrigin(a.upgrade.Origin, false)
 	}
 	if refusal == nil {
 		refusal = h.node.welcome(c, &guest{})
@@ -74,7 +74,7 @@ func (h *Handler) check(c *loop.Conn, r *codec.Request, a *arrival) *codec.HTTPE
 	if a.upgrade, err = r.Upgrade(); err != nil {
 		return asRefusal(err)
 	}
-	p := &h.node.Policy
+	p := h.node.InForce()
 	a.protocol, a.extensions = p.protocol(a.upgrade.Protocols), p.extensions(a.upgrade.Extensions, r)
 	source, refusal := h.examine(c, r, a)
 	if refusal != nil {
@@ -89,7 +89,7 @@ func (h *Handler) examine(c *loop.Conn, r *codec.Request, a *arrival) (source au
 	if a.query, err = url.ParseQuery(r.RawQuery); err != nil {
 		return source, errQuery
 	}
-	p := &h.node.Policy
+	p := h.node.InForce()
 	c.SetRemote(peer.ClientAddr(c.Remote().Addr(), p.Trust, p.Header, r.Values(string(p.Header))))
 	a.who, source, refusal = p.identify(r, a.upgrade.Protocols, a.query)
 	return source, refusal
@@ -139,14 +139,14 @@ type crowd struct {
 
 // welcome counts a guest in, unless there are too many of its kind.
 func (n *Node) welcome(c *loop.Conn, g *guest) *codec.HTTPError {
-	if most := n.Policy.PerAddress; most > 0 {
+	if most := n.InForce().PerAddress; most > 0 {
 		if n.crowd.addresses.Add(c.Remote().Addr()) > most {
 			n.crowd.addresses.Done(c.Remote().Addr())
 			return errAddress
 		}
 	}
 	refusal := n.name(g.who)
-	if refusal != nil && n.Policy.PerAddress > 0 {
+	if refusal != nil && n.InForce().PerAddress > 0 {
 		n.crowd.addresses.Done(c.Remote().Addr())
 	}
 	return refusal
@@ -154,12 +154,12 @@ func (n *Node) welcome(c *loop.Conn, g *guest) *codec.HTTPError {
 
 // name counts one more connection of a user, nil for anonymous, unless there are too many.
 func (n *Node) name(who *auth.Identity) *codec.HTTPError {
-	if n.Policy.PerUser == 0 || who == nil {
+	if n.InForce().PerUser == 0 || who == nil {
 		return nil
 	}
 	n.crowd.mu.Lock()
 	defer n.crowd.mu.Unlock()
-	if n.crowd.users[who.User] >= n.Policy.PerUser {
+	if n.crowd.users[who.User] >= n.InForce().PerUser {
 		return errUser
 	}
 	if n.crowd.users == nil {
@@ -171,10 +171,10 @@ func (n *Node) name(who *auth.Identity) *codec.HTTPError {
 
 // goodbye counts a guest out.
 func (n *Node) goodbye(c *loop.Conn, g *guest) {
-	if n.Policy.PerAddress > 0 {
+	if n.InForce().PerAddress > 0 {
 		n.crowd.addresses.Done(c.Remote().Addr())
 	}
-	if n.Policy.PerUser == 0 || g.who == nil {
+	if n.InForce().PerUser == 0 || g.who == nil {
 		return
 	}
 	n.crowd.mu.Lock()

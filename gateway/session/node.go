@@ -28,7 +28,7 @@ type Node struct {
 	Inbox    Inbox
 	Presence Presence // nil: none is kept
 	Errands  *Errands
-	Policy   Policy
+	Policy   Policy       // at the start; see InForce
 	Ready    func() error // nil: clients can be served
 	Alive    func() error // nil: the process works
 	Log      *zap.Logger  // must not block
@@ -37,6 +37,29 @@ type Node struct {
 
 	Counters Counters
 	crowd    crowd
+
+	reloaded atomic.Pointer[Policy] // nil: Policy is in force
+}
+
+// InForce is the policy that holds now. Any goroutine may ask.
+func (n *Node) InForce() *Policy {
+	if p := n.reloaded.Load(); p != nil {
+		return p
+	}
+	return &n.Policy
+}
+
+// Enforce has another policy hold from now on. Whether addresses and users are counted
+// (PerAddress, PerUser) stays as it was at the start: those who are there are counted or
+// are not.
+func (n *Node) Enforce(p *Policy) {
+	if p.PerAddress == 0 || n.Policy.PerAddress == 0 {
+		p.PerAddress = n.Policy.PerAddress
+	}
+	if p.PerUser == 0 || n.Policy.PerUser == 0 {
+		p.PerUser = n.Policy.PerUser
+	}
+	n.reloaded.Store(p)
 }
 
 // Counters are the node's figures of clients. Any goroutine may read them.

@@ -44,10 +44,10 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 	}
 	s := &plain{guest: a.guest}
 	c.Session = s // from here on its end is counted
-	channels, refusal := h.node.Policy.channels(a.who, a.query["channel"])
+	channels, refusal := h.node.InForce().channels(a.who, a.query["channel"])
 	var since map[string]pubsub.Position
 	if refusal == nil {
-		since, refusal = h.node.Policy.since(a.query["since"], a.query["channel"])
+		since, refusal = h.node.InForce().since(a.query["since"], a.query["channel"])
 	}
 	if refusal == nil {
 		s.gaps, refusal = wantsGaps(a.query["gaps"])
@@ -138,7 +138,7 @@ func (s *plain) join(h *Handler, c *loop.Conn, channels []string) {
 		name := channels[0]
 		channels = channels[1:]
 		since, resumes := s.offer.since[name]
-		if resumes || h.node.Policy.Namespace(name).LastValue {
+		if resumes || h.node.InForce().Namespace(name).LastValue {
 			later = append(later, resumption{m, name, since, resumes})
 			continue
 		}
@@ -201,21 +201,21 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 	h.watchAge(c)
 	for _, r := range o.later {
 		wants := hub.Wants{Form: FormPayload, Deflated: o.extensions != "", Gaps: s.gaps}
-		h.node.Policy.follow(&wants, r.name, r.since, r.resumes)
+		h.node.InForce().follow(&wants, r.name, r.since, r.resumes)
 		h.local.Join(c, r.member, r.name, wants)
 	}
 	h.connected(c, &s.guest, s.channels(nil))
 }
 
 func (s *plain) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte) {
-	channels := s.channels(func(name string) bool { return h.node.Policy.mayPublish(s.who, name) })
+	channels := s.channels(func(name string) bool { return h.node.InForce().mayPublish(s.who, name) })
 	if channels == "" {
 		c.Close(codec.StatusPolicyViolation, "this client may not send through its channels")
 		return
 	}
 	id, r := c.ID(), h.r
 	e := pubsub.Entry{Type: "message", Channel: channels, Data: append([]byte{}, payload...)}
-	if h.node.Policy.relaysAny(channels) {
+	if h.node.InForce().relaysAny(channels) {
 		h.say(c, &s.guest, e, func(err error) {
 			if err != nil {
 				h.unstored(unstored{id, err})

@@ -44,5 +44,5 @@ func (h *Handler) leave(c *loop.Conn, m *hub.Member) {
 }
 
 func (h *Handler) keepsPresence(channel string) bool {
-	return h.node.Presence != nil && h.node.Policy.Namespace(channel).Presence
+	return h.node.Presence != nil && h.node.InForce().Namespace(channel).Presence
 }

@@ -35,7 +35,7 @@ func (p *Policy) relaysAny(channels string) bool {
 // between, or none: to the subscribers of those whose namespace has that relayed, and for
 // the others to the inbox. done, if any, is called as tell says, when all have it.
 func (h *Handler) say(c *loop.Conn, g *guest, e pubsub.Entry, done func(error)) {
-	if !h.node.Policy.relaysAny(e.Channel) {
+	if !h.node.InForce().relaysAny(e.Channel) {
 		h.tell(c, g, e, done)
 		return
 	}
@@ -51,7 +51,7 @@ func (h *Handler) say(c *loop.Conn, g *guest, e pubsub.Entry, done func(error)) 
 		}
 	}
 	for channel := range strings.FieldsSeq(e.Channel) {
-		if !h.node.Policy.relays(channel) {
+		if !h.node.InForce().relays(channel) {
 			rest = append(rest, channel)
 			continue
 		}
@@ -68,7 +68,7 @@ func (h *Handler) say(c *loop.Conn, g *guest, e pubsub.Entry, done func(error)) 
 // relay publishes what a client says in a channel, with sluice_publish where that is
 // durable. There an ID keeps it from being published twice.
 func (h *Handler) relay(c *loop.Conn, g *guest, channel string, e *pubsub.Entry, done func(error)) {
-	n := h.node.Policy.Namespace(channel)
+	n := h.node.InForce().Namespace(channel)
 	data := e.Data
 	o := pubsub.DurableOptions{Size: n.HistorySize, TTL: int(n.HistoryTTL / time.Second)}
 	if e.ID != "" { // shortened, and fit for a key, whatever stands in the user's name

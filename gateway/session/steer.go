@@ -99,7 +99,7 @@ func (h *Handler) sendAway(c *loop.Conn, k *pubsub.Command) {
 // full reports whether a connection that has n channels can have no more, and counts
 // that.
 func (h *Handler) full(n int) bool {
-	if n < h.node.Policy.MaxChannels {
+	if n < h.node.InForce().MaxChannels {
 		return false
 	}
 	h.node.Counters.Channels.Add(1)

@@ -31,7 +31,7 @@ func (p *Policy) byStream(channels string) (streams []string, of map[string][]st
 
 // route puts an entry into the streams of its channels. done is as in report.
 func (h *Handler) route(e pubsub.Entry, done func(error)) {
-	p := &h.node.Policy
+	p := h.node.InForce()
 	if p.Inbox == nil || !strings.Contains(e.Channel, " ") {
 		e.Stream = p.stream(e.Channel)
 		h.add(e, done)

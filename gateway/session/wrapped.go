@@ -47,7 +47,7 @@ func (h *Handler) openWrapped(c *loop.Conn, a *arrival, channels []string, since
 // join subscribes a channel that the client may have.
 func (s *wrapped) join(h *Handler, c *loop.Conn, name string, sub *subscription, since pubsub.Position) {
 	wants := hub.Wants{Form: FormEnvelope, Deflated: c.Deflates(), Gaps: true}
-	h.node.Policy.follow(&wants, name, since, sub.resumes)
+	h.node.InForce().follow(&wants, name, since, sub.resumes)
 	s.subs = append(s.subs, sub)
 	h.local.Join(c, &sub.Member, name, wants)
 	if sub.Ready() {
@@ -189,7 +189,7 @@ func (s *wrapped) carryOut(h *Handler, c *loop.Conn, k *command) *fault {
 }
 
 func (s *wrapped) subscribe(h *Handler, c *loop.Conn, k *command) *fault {
-	p := &h.node.Policy
+	p := h.node.InForce()
 	_, there := s.find(k.Subscribe)
 	switch {
 	case there != nil:
@@ -235,7 +235,7 @@ func (s *wrapped) send(h *Handler, c *loop.Conn, k *command) *fault {
 		if channels == "" {
 			return faultNoChannelTo
 		}
-	} else if !h.node.Policy.mayPublish(s.who, channels) {
+	} else if !h.node.InForce().mayPublish(s.who, channels) {
 		return faultDenied
 	}
 	id := k.ID
@@ -258,7 +258,7 @@ func (s *wrapped) send(h *Handler, c *loop.Conn, k *command) *fault {
 func (s *wrapped) sendable(h *Handler) string {
 	var names []string
 	for _, sub := range s.subs {
-		if h.node.Policy.mayPublish(s.who, sub.Name()) {
+		if h.node.InForce().mayPublish(s.who, sub.Name()) {
 			names = append(names, sub.Name())
 		}
 	}
@@ -266,7 +266,7 @@ func (s *wrapped) sendable(h *Handler) string {
 }
 
 func (s *wrapped) call(h *Handler, c *loop.Conn, k *command) *fault {
-	if k.Channel != "" && !h.node.Policy.mayPublish(s.who, k.Channel) {
+	if k.Channel != "" && !h.node.InForce().mayPublish(s.who, k.Channel) {
 		return faultDenied
 	}
 	id := k.ID
