@@ -85,7 +85,7 @@ func TestUnitCommands(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
 	settings := unit(t)
-	credentials, err := filepath.Abs("systemd")
+	folder, err := filepath.Abs("systemd")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +95,7 @@ func TestUnitCommands(t *testing.T) {
 		if path == "/usr/local/bin/sluice" {
 			path = program
 		}
-		cmd := exec.Command(path, strings.Fields(strings.ReplaceAll(rest, "${CREDENTIALS_DIRECTORY}", credentials))...)
+		cmd := exec.Command(path, strings.Fields(strings.ReplaceAll(rest, "/etc/sluice", folder))...)
 		cmd.Env = environment("SLUICE_REDIS", server.URL, "SLUICE_LISTEN", "127.0.0.1:0", "SLUICE_ADMIN", "127.0.0.1:0",
 			"SLUICE_DRAIN_DELAY", "0s", "SLUICE_DRAIN_WINDOW", "0s") // as sluice.env would
 		return cmd
@@ -113,10 +113,15 @@ func TestUnitCommands(t *testing.T) {
 	if err := n.Signal(syscall.SIGHUP); err != nil {
 		t.Fatal(err)
 	}
-	if only(t, settings, "Restart") != "always" { // it is what brings the node back after that
-		t.Error("a reload ends the node for good")
+	for deadline := time.Now().Add(hostile.Patience); !strings.Contains(n.LogText(), "have been read again"); time.Sleep(10 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("after SIGHUP the log does not say that the file has been read\n%s", n.LogText())
+		}
+	}
+	if err := n.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
 	}
 	if err := n.Wait(t.Context()); err != nil {
-		t.Errorf("after SIGHUP the node ended with %v\n%s", err, n.LogText())
+		t.Errorf("after SIGTERM the node ended with %v\n%s", err, n.LogText())
 	}
 }
