@@ -196,7 +196,7 @@ func (l *Local) fanFinished(run []*publication, s shape, members []place) {
 // newest message is kept for later it is finished when it is sent.
 func (l *Local) handFinished(run []*publication, frame []byte, at place) {
 	m := run[0].message
-	if run[0].channel.rules.Policy == Latest && at.conn.Backed() {
+	if run[0].channel.rules.Load().Policy == Latest && at.conn.Backed() {
 		l.keepNewest(at, frame, frame, 1)
 		at.member.late.message = m
 		return

@@ -43,7 +43,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 	if who != nil {
 		s.due = s.watch(h, c, who.Expires)
 	}
-	given := s.given(&h.node.Policy)
+	given := s.given(h.node.InForce())
 	if len(given) > h.node.InForce().MaxChannels {
 		h.node.Counters.Channels.Add(1)
 		s.disconnect(h, c, centrifuge.ChannelLimit)
