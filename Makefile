@@ -24,7 +24,7 @@ FUZZ_SMOKE ?= 30000x
 # step prints what is about to run, so that a long silence has a name.
 step = printf '\n== %s\n' "$(1)"
 
-.PHONY: help run build test deps check fmt vet lint unit invariants fuzz fuzz-smoke hostile chaos inbox-faults bench clean clean-all
+.PHONY: help run build test deps check fmt vet lint unit invariants manifests fuzz fuzz-smoke hostile chaos inbox-faults bench clean clean-all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,7 +35,7 @@ run: build ## build and start with --dev on the embedded broker; more flags: ARG
 build: ## build bin/sluice
 	@CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags "-s -w -X main.version=$(VERSION)" -o bin/sluice ./gateway
 
-test: deps check unit invariants fuzz-smoke ## install what the tests need, then run all checks and tests
+test: deps check unit invariants manifests fuzz-smoke ## install what the tests need, then run all checks and tests
 	@$(call step,all passed)
 
 deps: ## install what the tests need and this machine lacks (Debian packages, npm); nothing is started
@@ -66,6 +66,11 @@ unit: ## all tests under the race detector, those of gateway excepted: see invar
 invariants: ## the tests of loop and gateway under the race detector, with their ownership checks compiled in
 	@$(call step,go test -race -tags invariants)
 	@go test -race -timeout 8m -parallel 6 -tags invariants ./loop/... ./gateway/...
+
+manifests: ## the files of deploy, read with the types of Kubernetes, Helm, Compose, Envoy and Prometheus; builds these first
+	@$(call step,go test in deploy/strict: libraries are built first if this machine has not yet)
+	@go -C deploy/strict vet ./...
+	@go -C deploy/strict test -timeout 8m ./...
 
 fuzz: ## every fuzz target for T=60s
 	@.ci/fuzz $(T)
