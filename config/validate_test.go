@@ -166,6 +166,15 @@ func TestWarnings(t *testing.T) {
 		{"dev on loopback", func(c *Config) { c.Dev, c.Listen = true, "[::1]:8000" }, nil},
 		{"dev on localhost", func(c *Config) { c.Dev, c.Listen = true, "localhost:8000" }, nil},
 		{"admin for all", func(c *Config) { c.Admin = "0.0.0.0:8001" }, []string{"admin: 0.0.0.0:8001 is reachable"}},
+		{"durable for anybody", func(c *Config) {
+			yes := true
+			c.Namespaces = []Namespace{{Name: "n", Durable: &yes, Subscribe: AccessAnyone}}
+		},
+			[]string{"namespaces[0]: anybody can subscribe"}},
+		{"durable for some", func(c *Config) {
+			yes := true
+			c.Namespaces = []Namespace{{Name: "n", Durable: &yes, Subscribe: AccessClaim}}
+		}, nil},
 		{"admin off", func(c *Config) { c.Admin = "" }, nil},
 	})
 }

@@ -23,6 +23,12 @@ func (c *Config) Warnings() []string {
 			warn("%s: the embedded broker on %s is reachable from other machines and asks for no password; use %s", c.typed("redis"), address, loopbackOf(address))
 		}
 	}
+	for i := range c.Namespaces {
+		if n := c.Namespace(c.Namespaces[i].Name + ":"); *n.Durable && n.Subscribe == AccessAnyone && !c.Dev {
+			warn("%s: anybody can subscribe, and Redis keeps some 150 bytes for a month of every durable channel that is named: let %s say who may",
+				c.typed(itemPath("namespaces", i)), c.typed(itemPath("namespaces", i)+".subscribe"))
+		}
+	}
 	c.warnAuth(warn)
 	c.warnProxies(warn)
 	return warnings

@@ -226,6 +226,35 @@ func TestLastValue(t *testing.T) {
 	c.wantText("3")
 }
 
+// TestDropIsTold: where a slow client misses durable messages by the policy of their
+// channel, it is told as soon as it reads on.
+func TestDropIsTold(t *testing.T) {
+	t.Parallel()
+	file := configFile(t, "namespaces:\n- {name: n, durable: true, policy: drop}\nqueue: {max: 64KiB, kernel: 4KiB}\nmessage: {max: 16KiB}\n")
+	n := startNode(t, "--dev", file).ready().loaded()
+	c := n.dial("/ws?channel=n:x", "sluice.v1")
+	if _, _, err := c.ReadMessage(); err != nil {
+		t.Fatal(err)
+	}
+	long := `"` + strings.Repeat("x", 200_000) + `"`
+	eventually(t, "messages are dropped", func() error {
+		n.push("n:x", long)
+		if got := n.metric("sluice_dropped_total"); got == "0" {
+			return errors.New("none yet")
+		}
+		return nil
+	})
+	for {
+		_, text, err := c.ReadMessage()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if string(text) == `{"gap":"n:x"}` {
+			return
+		}
+	}
+}
+
 // resumer is a client that is cut off again and again, comes back to any node, and
 // expects to miss nothing.
 type resumer struct {

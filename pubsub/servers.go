@@ -2,22 +2,57 @@ package pubsub
 
 import (
 	"context"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/redis/go-redis/v9"
 )
 
-// Servers are the Redis servers that channels lie on, by address, looked up anew
-// where a Sentinel or a Cluster says which they are. The clients are the Redis' own,
-// until Close.
-func (r *Redis) Servers(ctx context.Context) (map[string]*redis.Client, error) {
+// Server is one Redis that channels lie on, for who wants to look at it.
+type Server struct {
+	Addr   string // host:port
+	client *redis.Client
+}
+
+// Servers are those of r, by address, looked up anew where a Sentinel or a Cluster
+// says which they are. They can be asked until Close.
+func (r *Redis) Servers(ctx context.Context) ([]Server, error) {
 	if err := r.ensureLayout(ctx); err != nil {
 		return nil, err
 	}
 	r.routes.RLock()
 	defer r.routes.RUnlock()
-	clients := make(map[string]*redis.Client, len(r.layout.servers))
+	servers := make([]Server, 0, len(r.layout.servers))
 	for _, s := range r.layout.servers {
-		clients[s.addr] = s.client
+		servers = append(servers, Server{s.addr, s.client})
 	}
-	return clients, nil
+	slices.SortFunc(servers, func(a, b Server) int { return strings.Compare(a.Addr, b.Addr) })
+	return servers, nil
+}
+
+// Ask sends a command and returns the words of its answer, those of nested lists and
+// maps one after the other.
+func (s Server) Ask(ctx context.Context, command ...any) ([]string, error) {
+	answer, err := s.client.Do(ctx, command...).Result()
+	if err != nil {
+		return nil, err
+	}
+	return words(answer), nil
+}
+
+func words(answer any) (all []string) {
+	switch a := answer.(type) {
+	case []any:
+		for _, v := range a {
+			all = append(all, words(v)...)
+		}
+	case map[any]any:
+		for k, v := range a {
+			all = append(append(all, words(k)...), words(v)...)
+		}
+	default:
+		all = append(all, fmt.Sprint(a))
+	}
+	return all
 }

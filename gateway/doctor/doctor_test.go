@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/gobwas/ws"
-	"github.com/redis/go-redis/v9"
 
 	"sluice/pubsub"
 	"sluice/pubsub/redistest"
@@ -130,7 +129,7 @@ func TestRedis(t *testing.T) {
 	if f := clinic(t, replica.URL)["role"]; f.Grade != Fault {
 		t.Errorf("a replica: %+v", f)
 	}
-	gone := func(context.Context) (map[string]*redis.Client, error) { return nil, errors.New("nobody answers") }
+	gone := func(context.Context) ([]pubsub.Server, error) { return nil, errors.New("nobody answers") }
 	if f := (Redis{Servers: gone, Timeout: time.Second}).Check(t.Context()); len(f) != 1 || f[0].Grade != Fault {
 		t.Errorf("no Redis: %+v", f)
 	}

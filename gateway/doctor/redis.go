@@ -4,18 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
-	"github.com/redis/go-redis/v9"
+	"sluice/pubsub"
 )
 
 // Redis is what is asked of the broker.
 type Redis struct {
-	Servers func(context.Context) (map[string]*redis.Client, error)
+	Servers func(context.Context) ([]pubsub.Server, error)
 	Prefix  string
 	Timeout time.Duration // for one server
 }
@@ -30,31 +29,51 @@ func (r Redis) Check(ctx context.Context) []Finding {
 			Mend: "check the setting redis, and that a Redis listens there: redis-cli -u <url> PING"}}
 	}
 	var findings []Finding
-	for _, addr := range slices.Sorted(maps.Keys(servers)) {
-		findings = append(findings, r.server(ctx, addr, servers[addr])...)
+	for _, server := range servers {
+		findings = append(findings, r.server(ctx, server)...)
 	}
 	return findings
 }
 
 // patient is one Redis server that is being looked at.
 type patient struct {
-	addr   string
-	client *redis.Client
+	pubsub.Server
 	info   map[string]string
 	prefix string
 }
 
-func (r Redis) server(ctx context.Context, addr string, client *redis.Client) []Finding {
-	p := &patient{addr: addr, client: client, prefix: r.Prefix}
+// first is the first word of an answer.
+func (p *patient) first(ctx context.Context, command ...any) (string, error) {
+	words, err := p.Ask(ctx, command...)
+	if err != nil || len(words) == 0 {
+		return "", err
+	}
+	return words[0], nil
+}
+
+// setting is what CONFIG GET says of a name.
+func (p *patient) setting(ctx context.Context, name string) (string, error) {
+	words, err := p.Ask(ctx, "CONFIG", "GET", name)
+	if err == nil && len(words) < 2 {
+		err = errors.New("it has no " + name)
+	}
+	if err != nil {
+		return "", err
+	}
+	return words[1], nil
+}
+
+func (r Redis) server(ctx context.Context, server pubsub.Server) []Finding {
+	p := &patient{Server: server, prefix: r.Prefix}
 	began := time.Now()
-	err := client.Ping(ctx).Err()
+	_, err := p.first(ctx, "PING")
 	took := time.Since(began)
 	if err != nil {
 		return []Finding{p.finding("answer", Fault, err.Error(), "nothing arrives from it, and nothing reaches it",
 			"check that it runs, its password and TLS: redis-cli -u <url> PING")}
 	}
 	findings := []Finding{p.latency(took)}
-	text, err := client.Info(ctx, "server", "replication", "memory", "persistence", "clients").Result()
+	text, err := p.first(ctx, "INFO")
 	if err != nil {
 		return append(findings, p.notAsked("INFO", err))
 	}
@@ -76,7 +95,7 @@ func parseInfo(text string) map[string]string {
 }
 
 func (p *patient) finding(what string, g Grade, seen, why, mend string) Finding {
-	return Finding{Topic: "Redis " + p.addr + ", " + what, Grade: g, Seen: seen, Why: why, Mend: mend}
+	return Finding{Topic: "Redis " + p.Addr + ", " + what, Grade: g, Seen: seen, Why: why, Mend: mend}
 }
 
 func (p *patient) good(what, seen string) Finding { return p.finding(what, Good, seen, "", "") }
@@ -132,11 +151,16 @@ func (p *patient) role(context.Context) Finding {
 // clock compares Redis' with ours, as of the middle of the question.
 func (p *patient) clock(ctx context.Context) Finding {
 	began := time.Now()
-	at, err := p.client.Time(ctx).Result()
+	words, err := p.Ask(ctx, "TIME")
 	if err != nil {
 		return p.notAsked("clock", err)
 	}
-	apart := at.Sub(began.Add(time.Since(began) / 2)).Abs()
+	now := began.Add(time.Since(began) / 2)
+	var seconds, micros int64
+	if _, err := fmt.Sscan(strings.Join(words, " "), &seconds, &micros); err != nil {
+		return p.notAsked("clock", err)
+	}
+	apart := time.Unix(seconds, micros*1000).Sub(now).Abs()
 	seen := fmt.Sprintf("%v apart from this machine's", apart.Round(time.Millisecond))
 	if apart > time.Second {
 		return p.finding("clock", Warning, seen, "tokens are judged by this machine's clock and positions come from Redis'; after a failover to a clock that is behind clients are told to load afresh, more than need be",
@@ -148,11 +172,11 @@ func (p *patient) clock(ctx context.Context) Finding {
 // outputBuffer: what Redis holds for a subscriber that is behind, before it cuts it.
 func (p *patient) outputBuffer(ctx context.Context) Finding {
 	const what = "output buffer for subscribers"
-	got, err := p.client.ConfigGet(ctx, "client-output-buffer-limit").Result()
+	got, err := p.setting(ctx, "client-output-buffer-limit")
 	if err != nil {
 		return p.notAsked(what, err)
 	}
-	words := strings.Fields(got["client-output-buffer-limit"])
+	words := strings.Fields(got)
 	i := slices.Index(words, "pubsub")
 	if i < 0 || i+3 >= len(words) {
 		return p.notAsked(what, errors.New("its answer has no pubsub class"))
@@ -189,21 +213,21 @@ func (p *patient) persistence(context.Context) Finding {
 }
 
 func (p *patient) idleTimeout(ctx context.Context) Finding {
-	got, err := p.client.ConfigGet(ctx, "timeout").Result()
+	t, err := p.setting(ctx, "timeout")
 	if err != nil {
 		return p.notAsked("idle clients", err)
 	}
-	if t := got["timeout"]; t != "0" && t != "" {
+	if t != "0" && t != "" {
 		return p.good("idle clients", "are cut after "+t+" s; the nodes' connections are never that idle")
 	}
 	return p.good("idle clients", "are not cut")
 }
 
 func (p *patient) functions(ctx context.Context) Finding {
-	version, err := p.client.FCall(ctx, "sluice_version", nil).Int()
+	version, err := p.first(ctx, "FCALL", "sluice_version", 0)
 	switch {
 	case err == nil:
-		return p.good("functions", fmt.Sprintf("version %d is loaded", version))
+		return p.good("functions", "version "+version+" is loaded")
 	case strings.Contains(err.Error(), "unknown command"):
 		return p.good("functions", "this Redis has none: nodes run them as a script")
 	case strings.Contains(strings.ToLower(err.Error()), "function not found"):
@@ -216,7 +240,7 @@ func (p *patient) functions(ctx context.Context) Finding {
 // rights tries what a node does on this server, dry.
 func (p *patient) rights(ctx context.Context) Finding {
 	const what = "rights"
-	me, err := p.client.Do(ctx, "ACL", "WHOAMI").Text()
+	me, err := p.first(ctx, "ACL", "WHOAMI")
 	if err != nil {
 		return p.notAsked(what, err)
 	}
@@ -230,7 +254,7 @@ func (p *patient) rights(ctx context.Context) Finding {
 		{"PING"},
 		{"EVALSHA", "x", "1", "{" + p.prefix + "news}.log"},
 	} {
-		answer, err := p.client.Do(ctx, append([]any{"ACL", "DRYRUN", me}, command...)...).Text()
+		answer, err := p.first(ctx, append([]any{"ACL", "DRYRUN", me}, command...)...)
 		if err != nil {
 			return p.notAsked(what, err)
 		}

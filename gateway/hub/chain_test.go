@@ -264,7 +264,7 @@ func TestMergeBeginsAnew(t *testing.T) {
 	h := log.history(10, 10)
 	log.last, log.epoch, log.entries = 45, 45, nil
 	seen := []*Message{log.publish(), log.publish(), log.publish()}
-	m := merge(&h, "news", seen)
+	m := merge(&h, "news", seen, 1<<20)
 	if m.recovered || m.epoch != "45" || m.position != log.last || !slices.Equal(m.messages, seen) {
 		t.Errorf("%+v", m)
 	}
@@ -306,7 +306,7 @@ func TestMerge(t *testing.T) {
 			i := rapid.IntRange(0, len(seen)-1).Draw(t, "which")
 			seen = slices.Delete(seen, i, i+1)
 		}
-		m := merge(&h, "news", seen)
+		m := merge(&h, "news", seen, 1<<20)
 
 		var got []pubsub.Position
 		for _, e := range m.messages {
@@ -398,5 +398,24 @@ func TestNewSubscriptionIsDoubted(t *testing.T) {
 	b.Subscribed("news")
 	if s := b.streamOf(m.channel); !s.chain.asking || s.chain.last != first.Position {
 		t.Errorf("asking %v, at %d", s.chain.asking, s.chain.last)
+	}
+}
+
+// What a client would have to take at once is bounded in bytes, too.
+func TestMergeIsBounded(t *testing.T) {
+	log := newRedisLog()
+	since := log.last
+	for range 3 {
+		log.publish()
+	}
+	h := log.history(since, 10)
+	for _, row := range []struct {
+		most, messages int
+		recovered      bool
+	}{{size(&h), 3, true}, {size(&h) - 1, 0, false}} {
+		m := merge(&h, "news", nil, row.most)
+		if m.recovered != row.recovered || len(m.messages) != row.messages || m.position != log.last {
+			t.Errorf("%d bytes at most: recovered %v, %d messages, at %d", row.most, m.recovered, len(m.messages), m.position)
+		}
 	}
 }

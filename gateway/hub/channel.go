@@ -154,6 +154,7 @@ type Member struct {
 	shape    shape
 	telling  bool  // it wants to be told of gaps
 	recovers bool  // it is given a Recovery
+	dropped  bool  // it has missed a message by the policy Drop, and is to be told
 	stage    stage // how far it has come
 }
 

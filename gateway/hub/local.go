@@ -217,12 +217,22 @@ func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) 
 		for _, p := range members {
 			if !p.conn.Offer(chunk) {
 				l.hub.dropped.Add(int64(len(run)))
+				noteDrop(p, run)
 			}
 		}
 	case Latest:
 		for _, p := range members {
 			l.keepNewest(p, chunk, newest, len(run))
 		}
+	}
+}
+
+// noteDrop sees to it that a member which counts on having everything is told, once
+// its socket takes something again, that it has not.
+func noteDrop(p place, run []*publication) {
+	if m := run[len(run)-1].message; m != nil && m.Position != 0 && p.member.telling {
+		p.member.dropped = true
+		p.conn.TellDrained()
 	}
 }
 
@@ -253,8 +263,12 @@ func (l *Local) keepNewest(p place, chunk, newest []byte, n int) {
 }
 
 // Drained sends c, whose socket has taken all that it was sent, what was kept for
-// its membership m meanwhile.
+// its membership m meanwhile, or tells that it has missed something.
 func (l *Local) Drained(c *loop.Conn, m *Member) {
+	if m.dropped {
+		m.dropped = false
+		l.events.Gap(c, m)
+	}
 	if m.late == nil {
 		return
 	}

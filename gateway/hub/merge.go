@@ -12,11 +12,11 @@ type merged struct {
 
 // merge puts together what the log held after the position that clients had, limit
 // entries of it at most were read, and what has come live since before it was read.
-// Where the two do not prove to be everything, there is nothing from the log: a part
-// must not be taken for the whole.
-func merge(h *pubsub.History, channel string, seen []*Message) merged {
-	m := merged{position: h.Last, epoch: h.Epoch, recovered: h.Proven}
-	if h.Proven {
+// Where the two do not prove to be everything, or the log's part has more than most
+// bytes, there is nothing from the log: a part must not be taken for the whole.
+func merge(h *pubsub.History, channel string, seen []*Message, most int) merged {
+	m := merged{position: h.Last, epoch: h.Epoch, recovered: h.Proven && size(h) <= most}
+	if m.recovered {
 		for i := range h.Entries {
 			e := message(channel, &h.Entries[i])
 			e.Epoch = h.Epoch
@@ -41,7 +41,7 @@ func merge(h *pubsub.History, channel string, seen []*Message) merged {
 
 // mergeNewest is merge for channels whose newest message says all: that is what the
 // clients get, unless it is where they are.
-func mergeNewest(h *pubsub.History, since pubsub.Position, channel string, seen []*Message) merged {
+func mergeNewest(h *pubsub.History, since pubsub.Position, channel string, seen []*Message, most int) merged {
 	entries := *h
 	n := len(h.Entries)
 	entries.Proven = n > 0 && h.Entries[n-1].Position == h.Last || n == 0 && since == h.Last
@@ -49,5 +49,13 @@ func mergeNewest(h *pubsub.History, since pubsub.Position, channel string, seen 
 	if n > 0 && h.Entries[n-1].Position != since {
 		entries.Entries = h.Entries[n-1:]
 	}
-	return merge(&entries, channel, seen)
+	return merge(&entries, channel, seen, most)
+}
+
+// size is the bytes of the payloads.
+func size(h *pubsub.History) (n int) {
+	for i := range h.Entries {
+		n += len(h.Entries[i].Payload)
+	}
+	return n
 }

@@ -159,9 +159,9 @@ func (l *Local) answer(r *reading) {
 	delete(l.groups, r)
 	recovery := &Recovery{Since: r.since, Err: r.err, local: l, rules: g.channel.rules.Load()}
 	if r.err == nil {
-		m := merge(&r.history, g.channel.name, g.seen)
+		m := merge(&r.history, g.channel.name, g.seen, l.hub.mostRecovered)
 		if r.newest {
-			m = mergeNewest(&r.history, r.since, g.channel.name, g.seen)
+			m = mergeNewest(&r.history, r.since, g.channel.name, g.seen, l.hub.mostRecovered)
 		}
 		recovery.Position, recovery.Epoch, recovery.Recovered, recovery.Messages = m.position, m.epoch, m.recovered, m.messages
 	}
