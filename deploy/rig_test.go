@@ -61,7 +61,7 @@ func newRigOf(t *testing.T, k kind, p place, server *redistest.Server, flags [2]
 		r.nodes[i] = startNode(t, flags[i]...)
 		p.nodes[i] = r.nodes[i].Public
 	}
-	r.front = k.start(t, p)
+	r.front = k.begin(t, p)
 	r.awaitNodes(2)
 	return r
 }
