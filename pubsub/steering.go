@@ -86,6 +86,7 @@ type Steering struct {
 	// The rest is Run's.
 	loaded bool
 	since  Position  // the log is read up to here
+	obeyed Position  // of the newest entry that was handed on
 	down   time.Time // since when it cannot be read; zero: it can
 }
 
@@ -161,6 +162,9 @@ func (s *Steering) look(ctx context.Context) error {
 		}
 		s.since = h.Last
 		if lost {
+			if len(h.Entries) == 0 {
+				s.obeyed = h.Last // Redis has gone back: what comes is new, whatever its clock says
+			}
 			s.mu.Lock()
 			s.stats.Missed++
 			s.mu.Unlock()
@@ -247,6 +251,10 @@ func (s *Steering) obey(entries []Durable) {
 	var commands []Command
 	malformed := int64(0)
 	for _, e := range entries {
+		if e.Position <= s.obeyed { // seen before its writer had noted that it is the last
+			continue
+		}
+		s.obeyed = e.Position
 		if c, ok := parseCommand(e.Payload); ok {
 			commands = append(commands, c)
 			continue

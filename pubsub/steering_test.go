@@ -241,9 +241,10 @@ func TestSteeringSurvivesRedis(t *testing.T) {
 	s.Do("FCALL", "sluice_revoke", 0, "token", "j")
 	n.hears(t, "disconnect user 1 4500", "disconnect user 2 4500", "revoke token j 4501")
 	// A Redis that was restarted may have lost something, and cannot know.
-	pubsubtest.Eventually(t, "it is noticed", func() bool { return n.Steering.Stats().Missed == 1 })
+	pubsubtest.Eventually(t, "it is noticed", func() bool { return n.Steering.Stats().Missed > 0 })
+	missed := n.Steering.Stats().Missed
 	s.Do("FLUSHALL")
-	pubsubtest.Eventually(t, "it is noticed", func() bool { return n.Steering.Stats().Missed == 2 })
+	pubsubtest.Eventually(t, "it is noticed", func() bool { return n.Steering.Stats().Missed > missed })
 	s.Do("FCALL", "sluice_disconnect", 0, "user", "3")
 	n.hears(t, "disconnect user 1 4500", "disconnect user 2 4500", "revoke token j 4501", "disconnect user 3 4500")
 	// By somebody who may write where it does not belong.
