@@ -127,6 +127,7 @@ func TestPresence(t *testing.T) {
 			b.who(t, "room", "ada-2", "ada-3", "bob-1", "nobody-1")
 			b.Leave("room", "bob-1")
 			b.Leave("room", "ada-3")
+			b.who(t, "hall")
 			if n, users, err := a.AttendanceStats(t.Context(), "hall"); n != 0 || users != 0 || err != nil {
 				t.Errorf("counted are %d, %d, %v", n, users, err)
 			}
