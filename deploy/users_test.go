@@ -34,7 +34,7 @@ func TestRedisUsers(t *testing.T) {
 	if err := os.WriteFile(config, []byte("namespaces: [{name: invoice, presence: true, join_leave: true, durable: true}]\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := startNode(t, "--redis", as("gateway"), "--config", config)
+	n := startNode(t, "--dev", "--redis", as("gateway"), "--config", config)
 	eventually(t, "the node is ready", func() error { _, err := fetch("http://" + n.Public + "/readyz"); return err })
 	ws, _, err := websocket.DefaultDialer.DialContext(t.Context(), "ws://"+n.Public+"/ws?channel=invoice:7&gaps=tell", nil)
 	if err != nil {
