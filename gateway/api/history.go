@@ -89,12 +89,12 @@ func reaches(h *pubsub.History, since pubsub.Position, limit int) bool {
 func publicationOf(e *pubsub.Durable) publication {
 	p := publication{Offset: uint64(e.Position)}
 	switch {
+	case !utf8.Valid(e.Payload): // also where it is JSON but for that
+		p.B64Data = e.Payload
 	case json.Valid(e.Payload):
 		p.Data = e.Payload
-	case utf8.Valid(e.Payload):
-		p.Data = marshal(string(e.Payload))
 	default:
-		p.B64Data = e.Payload
+		p.Data = marshal(string(e.Payload))
 	}
 	return p
 }

@@ -24,13 +24,15 @@ func appendText(b []byte, s string) []byte {
 }
 
 // appendPayload appends a payload under the name that says what it is: "data" for
-// JSON, as it stands; "text" for other text; "base64" for anything else.
+// JSON, as it stands; "text" for other text; "base64" for anything else. What is not
+// UTF-8 is never written as it stands, whatever package json says of it: browsers end
+// the connection on it (RFC 6455 §8.1).
 func appendPayload(b, payload []byte) []byte {
-	switch {
-	case json.Valid(payload):
-		b = append(b, `"data":`...)
-		return append(b, payload...)
-	case utf8.Valid(payload):
+	if utf8.Valid(payload) {
+		if json.Valid(payload) {
+			b = append(b, `"data":`...)
+			return append(b, payload...)
+		}
 		b = append(b, `"text":`...)
 		return appendText(b, string(payload))
 	}
@@ -109,13 +111,13 @@ func (n *notice) frame() []byte {
 // carry puts an answer into a notice.
 func (n *notice) carry(payload []byte) {
 	switch {
+	case !utf8.Valid(payload):
+		n.Base64 = payload
 	case json.Valid(payload):
 		n.Data = payload
-	case utf8.Valid(payload):
+	default:
 		text := string(payload)
 		n.Text = &text
-	default:
-		n.Base64 = payload
 	}
 }
 
