@@ -109,7 +109,7 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	lossy := lossyOf(a.config, nil)
 	a.now.Store(&settings{a.config, lossy})
 	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, lossy),
-		Encoders: session.Encoders, Comings: session.Comings, Finished: session.FormEventOwn, Recovery: int(a.config.Queue.Max), OnGap: noteGap(a.gaps, a.log), Control: a.steering.Ring})
+		Encoders: session.Encoders, Comings: session.Comings, Finished: session.FormEventOwn, OnGap: noteGap(a.gaps, a.log), Control: a.steering.Ring})
 	a.node = &session.Node{
 		ID:       id,
 		Life:     life,

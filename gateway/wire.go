@@ -199,7 +199,7 @@ func rules(c *config.Config, lossy map[string]*hub.Gaps) func(channel string) *h
 	of := map[string]*hub.Rules{}
 	for name, gaps := range lossy {
 		n := c.Namespace(name + ":")
-		r := &hub.Rules{Policy: policies[n.Policy], Gaps: gaps}
+		r := &hub.Rules{Policy: policies[n.Policy], Gaps: gaps, Recovery: int(c.Queue.Max)}
 		if *n.Deflate {
 			r.MinDeflate = max(1, int(c.Deflate.Min))
 		}

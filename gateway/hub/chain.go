@@ -43,7 +43,7 @@ const (
 	maxHeld     = 4096    // messages that wait for a reading of the log
 	maxHeldSize = 8 << 20 // bytes of them
 	maxTries    = 5       // readings of the log that lead nowhere
-	fillLimit   = 1000    // entries of one reading
+	fillLimit   = 250     // entries of one reading
 )
 
 // follows reports that m comes next, and goes on to it. It is what nearly always

@@ -9,6 +9,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"sluice/loop"
 	"sluice/pubsub"
 )
 
@@ -417,5 +418,70 @@ func TestMergeIsBounded(t *testing.T) {
 		if m.recovered != row.recovered || len(m.messages) != row.messages || m.position != log.last {
 			t.Errorf("%d bytes at most: recovered %v, %d messages, at %d", row.most, m.recovered, len(m.messages), m.position)
 		}
+	}
+}
+
+// A message that a reactor could not take while members of it wait for the log is
+// missing, whatever the log proves.
+func TestGapWhileResuming(t *testing.T) {
+	for _, since := range []pubsub.Position{0, 10} {
+		b := newBench()
+		var got *Recovery
+		gaps := 0
+		local := b.Local(0, Events{
+			Confirmed: func(_ *loop.Conn, _ *Member, r *Recovery) { got = r },
+			Gap:       func(*loop.Conn, *Member) { gaps++ },
+		})
+		log := newRedisLog()
+		var m Member
+		local.Join(nil, &m, "news", Wants{Recover: true, Since: since, Limit: 10, Gaps: true})
+		b.Subscribed("news")
+		turn := func() {
+			for _, e := range b.boxes[0].events {
+				local.Take(e)
+			}
+			b.boxes[0].events = nil
+			for local.Fan() {
+			}
+		}
+		turn() // it asks
+		r := b.log.first()
+		r.history = log.history(since, 10)
+		b.boxes[0].full = true
+		lost := log.publish()
+		b.Deliver([]byte("news"), fmt.Appendf(nil, "\x01sluice %d %d %s\nx", lost.Position, lost.Before, lost.Epoch))
+		b.Delivered()
+		b.boxes[0].full = false
+		b.streamOf(m.channel).answer(r, 0, true)
+		turn()
+		switch {
+		case got == nil || got.Err != nil:
+			t.Fatalf("since %d: %+v", since, got)
+		case since != 0 && got.Recovered:
+			t.Errorf("since %d: recovered, although %d is lost", since, lost.Position)
+		case since == 0 && gaps != 1:
+			t.Errorf("since 0: told of %d gaps", gaps)
+		}
+	}
+}
+
+// A reading that nobody waits for any more is not made; that of a chain comes before
+// those of members.
+func TestReadingsInLine(t *testing.T) {
+	b := newBench()
+	var m [3]Member
+	for i := range m {
+		b.locals[0].Join(nil, &m[i], "news", Wants{Recover: true, Since: pubsub.Position(i + 1)})
+	}
+	b.Subscribed("news")
+	b.turn(0)
+	b.locals[0].Leave(&m[0])
+	b.log.want(&reading{readingKey: readingKey{channel: m[1].channel}, fills: true})
+	var got []pubsub.Position
+	for r := b.log.first(); r != nil; r = b.log.first() {
+		got = append(got, r.since)
+	}
+	if want := []pubsub.Position{0, 2, 3}; !slices.Equal(got, want) {
+		t.Errorf("read from %v, want %v", got, want)
 	}
 }

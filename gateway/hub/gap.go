@@ -123,14 +123,16 @@ func (l *Local) tellGap(p *part) {
 }
 
 // release makes those live who wait until what comes live has reached what they
-// have: after a gap it may never.
+// have: after a gap it may never. Who waits for the log is told when it has answered.
 func (l *Local) release(p *part) {
 	if !p.isWatched() {
 		return
 	}
 	for _, g := range slices.Clone(p.more.groups) {
-		if g.until != 0 {
-			l.settle(p, g)
+		if g.until == 0 { // what the log says may not be all that is missing
+			g.gapped = true
+			continue
 		}
+		l.settle(p, g)
 	}
 }

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"strings"
 	"sync"
@@ -34,18 +33,16 @@ type Reactor interface {
 // Hub is the shared half of the channel table. It implements pubsub.Sink. Any
 // goroutine may call its methods.
 type Hub struct {
-	broker        Broker
-	rules         func(channel string) *Rules // guarded by mu
-	encoders      []Encoder
-	comings       []ComingEncoder
-	finished      Form
-	log           *log
-	reactors      []Reactor
-	mostRecovered int // bytes of a recovery that come from the log
-
-	direct  string // the node's own channel
-	control func()
-	life    string // what its connections' names begin with
+	broker   Broker
+	rules    func(channel string) *Rules // guarded by mu
+	encoders []Encoder
+	comings  []ComingEncoder
+	finished Form
+	log      *log
+	reactors []Reactor
+	direct   string // the node's own channel
+	control  func()
+	life     string // what its connections' names begin with
 
 	onGap  func(pubsub.Gap)
 	missed []*missed // of each reactor
@@ -82,7 +79,6 @@ type Options struct {
 	Encoders []Encoder                   // of each Form, at most six
 	Comings  []ComingEncoder             // of each Form; nil: its clients are not told who comes and goes
 	Finished Form                        // of this one Events.Finish completes each message for each member; 0: of none
-	Recovery int                         // bytes of payloads that who resumes is sent of what the log has, at most; 0: 1 MiB
 	OnGap    func(pubsub.Gap)            // told of messages that the hub had to lose; must not block
 	Control  func()                      // called when something comes on pubsub.ControlChannel; must not block. nil: it is not listened to
 }
@@ -90,8 +86,7 @@ type Options struct {
 // New makes the hub of a node. Reactors are set with Attach before anything is
 // delivered.
 func New(o Options) *Hub {
-	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, comings: o.Comings, finished: o.Finished, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, control: o.Control, channels: map[string]*Channel{},
-		mostRecovered: cmp.Or(o.Recovery, 1<<20)}
+	h := &Hub{broker: o.Broker, rules: o.Rules, encoders: o.Encoders, comings: o.Comings, finished: o.Finished, life: o.Life, direct: DirectChannel(o.Node), onGap: o.OnGap, control: o.Control, channels: map[string]*Channel{}}
 	h.log = newLog(h)
 	return h
 }

@@ -632,7 +632,7 @@ func TestGapsInTheirPlace(t *testing.T) {
 			hear(log.publish())
 			log.last, log.epoch, log.entries = 35, 35, nil
 			hear(log.publish())
-			r := b.Hub.log.queue[len(b.Hub.log.queue)-1]
+			r := b.Hub.log.fills[len(b.Hub.log.fills)-1]
 			r.history = log.history(r.since, r.limit)
 			b.streamOf(r.channel).fill(b.emitter, r)
 			hear(log.publish())

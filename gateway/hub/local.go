@@ -215,7 +215,7 @@ func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) 
 		}
 	case Drop:
 		for _, p := range members {
-			if !p.conn.Offer(chunk) {
+			if p.member.dropped || !p.conn.Offer(chunk) {
 				l.hub.dropped.Add(int64(len(run)))
 				noteDrop(p, run)
 			}
@@ -228,9 +228,13 @@ func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) 
 }
 
 // noteDrop sees to it that a member which counts on having everything is told, once
-// its socket takes something again, that it has not.
+// its socket takes something again, that it has not. Until then it gets nothing more:
+// it would take the next message for a place to go on from.
 func noteDrop(p place, run []*publication) {
-	if m := run[len(run)-1].message; m != nil && m.Position != 0 && p.member.telling {
+	if p.member.dropped || !p.member.telling {
+		return
+	}
+	if slices.ContainsFunc(run, func(p *publication) bool { return p.message != nil && p.message.Position != 0 }) {
 		p.member.dropped = true
 		p.conn.TellDrained()
 	}

@@ -1,6 +1,10 @@
 package hub
 
-import "sluice/pubsub"
+import (
+	"math"
+
+	"sluice/pubsub"
+)
 
 // merged is what a client that resumes is given.
 type merged struct {
@@ -41,7 +45,7 @@ func merge(h *pubsub.History, channel string, seen []*Message, most int) merged 
 
 // mergeNewest is merge for channels whose newest message says all: that is what the
 // clients get, unless it is where they are.
-func mergeNewest(h *pubsub.History, since pubsub.Position, channel string, seen []*Message, most int) merged {
+func mergeNewest(h *pubsub.History, since pubsub.Position, channel string, seen []*Message) merged {
 	entries := *h
 	n := len(h.Entries)
 	entries.Proven = n > 0 && h.Entries[n-1].Position == h.Last || n == 0 && since == h.Last
@@ -49,7 +53,7 @@ func mergeNewest(h *pubsub.History, since pubsub.Position, channel string, seen 
 	if n > 0 && h.Entries[n-1].Position != since {
 		entries.Entries = h.Entries[n-1:]
 	}
-	return merge(&entries, channel, seen, most)
+	return merge(&entries, channel, seen, math.MaxInt)
 }
 
 // size is the bytes of the payloads.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,7 @@ type reading struct {
 
 	reactors []int // that want the answer, unless it fills; guarded by log.mu until it is begun
 	begun    bool  // guarded by log.mu
+	unwanted bool  // nobody waits for it any more; guarded by log.mu
 
 	// The answer, set before it is handed on:
 	history pubsub.History
@@ -40,7 +42,8 @@ type log struct {
 
 	mu    sync.Mutex
 	more  sync.Cond
-	queue []*reading              // guarded by mu
+	fills []*reading              // those of chains, which come first: everybody waits for them; guarded by mu
+	queue []*reading              // those of members; guarded by mu
 	open  map[readingKey]*reading // those in queue that members wait for; guarded by mu
 	ended bool                    // guarded by mu
 
@@ -61,11 +64,11 @@ func newLog(h *Hub) *log {
 	return l
 }
 
-// want puts a reading in line.
+// want puts a chain's reading in line.
 func (l *log) want(r *reading) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.queue = append(l.queue, r)
+	l.fills = append(l.fills, r)
 	l.more.Signal()
 }
 
@@ -88,6 +91,21 @@ func (l *log) share(key readingKey, reactor int) *reading {
 	}
 	r.reactors = append(r.reactors, reactor)
 	return r
+}
+
+// unshare takes a reactor from those that wait for a reading. One that nobody waits for
+// is not made.
+func (l *log) unshare(r *reading, reactor int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if r.begun {
+		return
+	}
+	r.reactors = slices.DeleteFunc(r.reactors, func(i int) bool { return i == reactor })
+	if len(r.reactors) == 0 && l.open[r.readingKey] == r {
+		r.unwanted = true
+		delete(l.open, r.readingKey)
+	}
 }
 
 // run carries readings out until ctx ends.
@@ -116,19 +134,34 @@ func (l *log) run(ctx context.Context) {
 func (l *log) next() *reading {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for len(l.queue) == 0 && !l.ended {
+	for !l.ended {
+		if r := l.first(); r != nil {
+			r.begun = true
+			return r
+		}
 		l.more.Wait()
 	}
-	if l.ended {
-		return nil
+	return nil
+}
+
+// first is the next reading that is wanted, nil if there is none. l.mu is held.
+func (l *log) first() *reading {
+	if len(l.fills) > 0 {
+		return pop(&l.fills)
 	}
-	r := l.queue[0]
-	l.queue[0] = nil
-	l.queue = l.queue[1:]
-	if !r.fills {
-		delete(l.open, r.readingKey)
+	for len(l.queue) > 0 {
+		if r := pop(&l.queue); !r.unwanted {
+			delete(l.open, r.readingKey)
+			return r
+		}
 	}
-	r.begun = true
+	return nil
+}
+
+func pop(queue *[]*reading) *reading {
+	r := (*queue)[0]
+	(*queue)[0] = nil
+	*queue = (*queue)[1:]
 	return r
 }
 

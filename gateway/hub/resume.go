@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 
@@ -85,6 +86,7 @@ type group struct {
 	waiting []place
 	seen    []*Message      // live since before the reading
 	until   pubsub.Position // they have everything up to here; 0: the reading has no answer
+	gapped  bool            // something may have been missed since the log was asked, which it need not show
 }
 
 // resume puts a member, whose channel Redis has confirmed, into the group that waits
@@ -146,7 +148,10 @@ func (l *Local) giveUp(p *part, m *Member) {
 }
 
 func (l *Local) dissolve(p *part, g *group) {
-	delete(l.groups, g.reading)
+	if l.groups[g.reading] == g {
+		delete(l.groups, g.reading)
+		l.hub.log.unshare(g.reading, l.reactor)
+	}
 	p.more.groups = slices.DeleteFunc(p.more.groups, func(other *group) bool { return other == g })
 }
 
@@ -157,14 +162,7 @@ func (l *Local) answer(r *reading) {
 		return // all have left
 	}
 	delete(l.groups, r)
-	recovery := &Recovery{Since: r.since, Err: r.err, local: l, rules: g.channel.rules.Load()}
-	if r.err == nil {
-		m := merge(&r.history, g.channel.name, g.seen, l.hub.mostRecovered)
-		if r.newest {
-			m = mergeNewest(&r.history, r.since, g.channel.name, g.seen, l.hub.mostRecovered)
-		}
-		recovery.Position, recovery.Epoch, recovery.Recovered, recovery.Messages = m.position, m.epoch, m.recovered, m.messages
-	}
+	recovery := l.recovery(g)
 	g.seen, g.until = nil, recovery.Position
 	there := r.err != nil || r.live >= recovery.Position // all that they have has come live, too, or will not
 	for _, at := range slices.Clone(g.waiting) {
@@ -174,11 +172,36 @@ func (l *Local) answer(r *reading) {
 		at.member.stage = catching
 		l.count(r, recovery)
 		l.events.Confirmed(at.conn, at.member, recovery.without(l.hub.life, at.conn))
+		if g.gapped && r.since == 0 && l.resuming[at.member] == g && at.member.telling { // it has nothing to be not recovered from
+			l.events.Gap(at.conn, at.member)
+		}
 	}
 	if p := l.parts[g.channel]; there && p != nil && len(g.waiting) > 0 {
 		l.settle(p, g)
 	}
 }
+
+// recovery is what the answer to a group's reading comes to.
+func (l *Local) recovery(g *group) *Recovery {
+	r, rules := g.reading, g.channel.rules.Load()
+	recovery := &Recovery{Since: r.since, Err: r.err, local: l, rules: rules}
+	if r.err != nil {
+		return recovery
+	}
+	history := r.history // shared with other reactors
+	if g.gapped {
+		history.Proven = false
+	}
+	m := merge(&history, g.channel.name, g.seen, cmp.Or(rules.Recovery, maxRecovery))
+	if r.newest && !g.gapped {
+		m = mergeNewest(&history, r.since, g.channel.name, g.seen)
+	}
+	recovery.Position, recovery.Epoch, recovery.Recovered, recovery.Messages = m.position, m.epoch, m.recovered, m.messages
+	return recovery
+}
+
+// maxRecovery is what a recovery takes from the log where the rules do not say, in bytes.
+const maxRecovery = 1 << 20
 
 func (l *Local) count(r *reading, recovery *Recovery) {
 	switch {

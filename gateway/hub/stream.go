@@ -81,13 +81,19 @@ func (s *stream) deliver(e *emitter, c *Channel, m *Message) {
 	s.carryOut(e, c, s.chain.live(m))
 }
 
+// wakeEvery is after how many messages reactors are woken that a chain hands on at once.
+const wakeEvery = 16
+
 // carryOut does what the chain wants. s.mu is held.
 func (s *stream) carryOut(e *emitter, c *Channel, v verdict) {
-	for _, m := range v.emit {
+	for i, m := range v.emit {
 		if m == nil {
 			e.h.unfilled(c)
 		} else {
 			e.emit(c, m)
+		}
+		if i%wakeEvery == wakeEvery-1 { // or the mailboxes may not take all of it
+			e.wake()
 		}
 	}
 	if v.ask {
