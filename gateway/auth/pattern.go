@@ -32,9 +32,14 @@ func (p Pattern) Match(channel string) bool {
 	}
 }
 
-// matchAny reports whether one of the patterns fits.
+// matchAny reports whether one of the patterns fits. Channels whose name begins with # are users' own, and not meant
+// by who writes * for all channels: the pattern has to begin with # itself.
 func matchAny(patterns []Pattern, channel string) bool {
+	personal := strings.HasPrefix(channel, "#")
 	for _, p := range patterns {
+		if personal && !strings.HasPrefix(string(p), "#") {
+			continue
+		}
 		if p.Match(channel) {
 			return true
 		}

@@ -13,14 +13,20 @@ import (
 // A token that allows the channel by name is as good as any rule but "nobody": who
 // signs tokens decides.
 func (p *Policy) maySubscribe(who *auth.Identity, channel string) bool {
-	if user, ok := strings.CutPrefix(channel, "#"); ok {
-		return who != nil && who.User == user
+	if isPersonal(channel) {
+		return owns(who, channel)
 	}
 	access := p.Namespace(channel).Subscribe
 	if access != config.AccessNobody && who != nil && who.MaySubscribe(channel) {
 		return true
 	}
 	return allowed(access, who, channel)
+}
+
+// mayTakeUp decides whether somebody may subscribe to a channel while it is connected: it
+// may ask for it, or its token gives it, and it has left the channel since.
+func (p *Policy) mayTakeUp(who *auth.Identity, channel string) bool {
+	return p.maySubscribe(who, channel) || who != nil && slices.Contains(who.Channels, channel)
 }
 
 // given are the channels that somebody, nil for anonymous, is subscribed to when it
@@ -40,16 +46,23 @@ func (p *Policy) given(who *auth.Identity) []string {
 	return append(slices.Clone(who.Channels), own)
 }
 
-// mayPublish decides whether somebody may send to the inbox through a channel.
+// mayPublish decides whether somebody may send through a channel: to the inbox, or where
+// that is relayed to its subscribers. What is published for a user comes from a service,
+// so through a user's channel others send only by a token that says so, and the user, by
+// the rule, to the inbox alone.
 func (p *Policy) mayPublish(who *auth.Identity, channel string) bool {
-	access := p.Namespace(channel).Publish
-	if access != config.AccessNobody && who != nil && who.MayPublish(channel) {
+	n := p.Namespace(channel)
+	if n.Publish != config.AccessNobody && who != nil && who.MayPublish(channel) {
 		return true
 	}
-	return allowed(access, who, channel)
+	if isPersonal(channel) && (n.Relay || !owns(who, channel)) {
+		return false
+	}
+	return allowed(n.Publish, who, channel)
 }
 
-// maySeePresence decides whether somebody may see who is subscribed to a channel.
+// maySeePresence decides whether somebody may see who is subscribed to a channel. Where a
+// user is connected from is the user's business, and that of who has a token that says so.
 func (p *Policy) maySeePresence(who *auth.Identity, channel string) bool {
 	n := p.Namespace(channel)
 	if !n.Presence {
@@ -58,7 +71,19 @@ func (p *Policy) maySeePresence(who *auth.Identity, channel string) bool {
 	if n.SeePresence != config.AccessNobody && who != nil && who.MaySeePresence(channel) {
 		return true
 	}
+	if isPersonal(channel) {
+		return n.SeePresence != config.AccessNobody && owns(who, channel)
+	}
 	return allowed(n.SeePresence, who, channel)
+}
+
+// isPersonal says whether a channel is a user's own.
+func isPersonal(channel string) bool { return strings.HasPrefix(channel, "#") }
+
+// owns says whether a channel is somebody's own.
+func owns(who *auth.Identity, channel string) bool {
+	user, personal := strings.CutPrefix(channel, "#")
+	return personal && who != nil && who.User == user
 }
 
 // allowed is what a namespace's rule says by itself.

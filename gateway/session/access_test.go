@@ -125,6 +125,55 @@ func TestUserChannel(t *testing.T) {
 	}
 }
 
+// Through a user's channel others send, and see who is there, only by a token that names such channels; the user
+// sends through it to the inbox, and to nobody else.
+func TestUsersChannelIsNobodyElses(t *testing.T) {
+	claims := func(pattern auth.Pattern) *auth.Identity {
+		return &auth.Identity{User: "44", Allow: auth.Allow{Publish: []auth.Pattern{pattern}, Presence: []auth.Pattern{pattern}}}
+	}
+	people := map[string]*auth.Identity{"anonymous": nil, "owner": owner, "stranger": stranger, "all": claims("*"), "any": claims("*2"), "named": claims("#4*")}
+	for _, row := range []struct {
+		access                  config.Access
+		publish, relay, witness string // who may
+	}{
+		{config.AccessAnyone, "owner named", "named", "owner named"},
+		{config.AccessAuthenticated, "owner named", "named", "owner named"},
+		{config.AccessUser, "named", "named", "owner named"},
+		{config.AccessClaim, "named", "named", "owner named"},
+		{config.AccessNobody, "", "", ""},
+	} {
+		for name, who := range people {
+			p := func(relay bool) *Policy {
+				return &Policy{Namespace: func(string) config.Namespace {
+					return config.Namespace{Publish: row.access, Relay: relay, Presence: true, SeePresence: row.access}
+				}}
+			}
+			for what, x := range map[string]struct {
+				got  bool
+				want string
+			}{"publish": {p(false).mayPublish(who, "#42"), row.publish}, "relay": {p(true).mayPublish(who, "#42"), row.relay}, "see": {p(false).maySeePresence(who, "#42"), row.witness}} {
+				if want := slices.Contains(strings.Fields(x.want), name); x.got != want {
+					t.Errorf("%s %s: %s may: %v, want %v", what, row.access, name, x.got, want)
+				}
+			}
+		}
+	}
+}
+
+// Who has left a channel that its token gives may take it up again, whatever the rule.
+func TestMayTakeUp(t *testing.T) {
+	who := &auth.Identity{User: "42", Channels: []string{"a", "#7"}}
+	p := ruled(config.AccessNobody, config.AccessNobody)
+	for channel, want := range map[string]bool{"a": true, "#7": true, "#42": true, "b": false, "#8": false} {
+		if got := p.mayTakeUp(who, channel); got != want {
+			t.Errorf("%s: %v, want %v", channel, got, want)
+		}
+		if p.mayTakeUp(nil, channel) {
+			t.Errorf("anonymous may take up %s", channel)
+		}
+	}
+}
+
 func TestChannels(t *testing.T) {
 	given := func(names ...string) *auth.Identity { return &auth.Identity{User: "42", Channels: names} }
 	anyone := ruled(config.AccessAnyone, config.AccessAnyone)

@@ -22,7 +22,7 @@ func (s *centrifugal) history(h *Handler, c *loop.Conn, command uint32, r *proto
 	case pubsub.CheckChannel(r.Channel) != nil:
 		s.refuse(h, c, command, centrifuge.ErrUnknownChannel)
 		return
-	case s.subs.find(r.Channel) == nil && !p.maySubscribe(s.who, r.Channel):
+	case s.subs.find(r.Channel) == nil && !p.mayTakeUp(s.who, r.Channel):
 		s.refuse(h, c, command, centrifuge.ErrPermissionDenied)
 		return
 	case !p.isDurable(r.Channel):

@@ -50,24 +50,12 @@ func (s *centrifugal) maySubscribe(h *Handler, r *protocol.SubscribeRequest) *pr
 		return centrifuge.ErrAlreadySubscribed
 	case len(s.subs.list) >= p.MaxChannels:
 		return centrifuge.ErrLimitExceeded
-	case r.Token == "" && !p.maySubscribe(s.who, r.Channel) && !s.gives(r.Channel):
+	case r.Token == "" && !p.mayTakeUp(s.who, r.Channel):
 		return centrifuge.ErrPermissionDenied
 	case r.Token != "" && p.Namespace(r.Channel).Subscribe == config.AccessNobody: // as with a connection's token
 		return centrifuge.ErrPermissionDenied
 	}
 	return nil
-}
-
-// gives says whether the connection's token gives a channel: the client may have left it since.
-func (s *centrifugal) gives(channel string) bool {
-	if s.who != nil {
-		for _, name := range s.who.Channels {
-			if name == channel {
-				return true
-			}
-		}
-	}
-	return false
 }
 
 // verifySubscription judges a token for one channel: it must be this user's.

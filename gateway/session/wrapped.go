@@ -197,7 +197,7 @@ func (s *wrapped) subscribe(h *Handler, c *loop.Conn, k *command) *fault {
 	case len(s.subs) >= p.MaxChannels:
 		h.node.Counters.Channels.Add(1)
 		return faultManyChan
-	case !p.maySubscribe(s.who, k.Subscribe):
+	case !p.mayTakeUp(s.who, k.Subscribe):
 		return faultDenied
 	case k.Since != nil && !*p.Namespace(k.Subscribe).Durable:
 		return faultNotDurable
@@ -266,7 +266,7 @@ func (s *wrapped) sendable(h *Handler) string {
 }
 
 func (s *wrapped) call(h *Handler, c *loop.Conn, k *command) *fault {
-	if k.Channel != "" && !h.node.InForce().mayPublish(s.who, k.Channel) {
+	if !h.node.InForce().mayPublish(s.who, k.Channel) {
 		return faultDenied
 	}
 	id := k.ID
