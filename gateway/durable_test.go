@@ -33,7 +33,7 @@ func TestDurablePush(t *testing.T) {
 			reader.wantText("not for the author")
 			reader.wantText("three")
 			answer, err := n.redis.FCall(t.Context(), "sluice_history", []string{"sluice:orders"}).Slice()
-			if err != nil || len(answer) != 4 || len(answer[3].([]any)) != 3 {
+			if err != nil || len(answer) != 5 || len(answer[3].([]any)) != 3 {
 				t.Errorf("the log: %v, %v", answer, err)
 			}
 		})

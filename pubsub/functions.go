@@ -29,7 +29,7 @@ var steeringSource string
 var dispatchSource string
 
 // FunctionsVersion is that of functions.lua.
-const FunctionsVersion = 5
+const FunctionsVersion = 6
 
 // FunctionLibrary is what FUNCTION LOAD takes: the functions by which services
 // publish durable messages and read their log. They are documented in it.
@@ -192,12 +192,17 @@ type History struct {
 	Last    Position // of the newest message ever, or where the channel began: go on from here
 	Epoch   string   // the position at which it began
 	Proven  bool     // Entries is all that was published after that position; else something may be missing
+	More    bool     // the log holds more behind the entries
 	Entries []Durable
 }
 
 // History reads a channel's log, oldest first, after a position, up to limit
-// entries, 0..100,000 (FCALL sluice_history).
-func (r *Redis) History(ctx context.Context, channel string, since Position, limit int) (History, error) {
+// entries, 0..100,000, and up to so many bytes of payloads, but for the first one; 0
+// bytes: no bound (FCALL sluice_history).
+func (r *Redis) History(ctx context.Context, channel string, since Position, limit, bytes int) (History, error) {
+	if bytes > 0 {
+		return r.history(ctx, channel, "since", uint64(since), "limit", limit, "bytes", bytes)
+	}
 	return r.history(ctx, channel, "since", uint64(since), "limit", limit)
 }
 
@@ -221,15 +226,16 @@ func (r *Redis) history(ctx context.Context, channel string, args ...any) (Histo
 
 func parseHistory(v any) (h History, ok bool) {
 	answer, ok := v.([]any)
-	if !ok || len(answer) != 4 {
+	if !ok || len(answer) != 5 {
 		return h, false
 	}
 	last, ok1 := answer[0].(int64)
 	epoch, ok2 := answer[1].(string)
 	proven, ok3 := answer[2].(int64)
 	entries, ok4 := answer[3].([]any)
-	h = History{Last: Position(last), Epoch: epoch, Proven: proven == 1, Entries: make([]Durable, 0, len(entries))}
-	ok = ok1 && ok2 && ok3 && ok4
+	more, ok5 := answer[4].(int64)
+	h = History{More: more == 1, Last: Position(last), Epoch: epoch, Proven: proven == 1, Entries: make([]Durable, 0, len(entries))}
+	ok = ok1 && ok2 && ok3 && ok4 && ok5
 	for _, e := range entries {
 		row, isRow := e.([]any)
 		if !isRow || len(row) != 4 {

@@ -13,7 +13,7 @@
 --
 -- A position is one integer below 2^53, Redis' clock in microseconds since 2026 or one more than the last, whichever
 -- is more. So it is never handed out again, whatever Redis has forgotten, and it identifies what was published.
-local VERSION = 5            -- one more with each change: a node replaces an older library, never a newer one
+local VERSION = 6            -- one more with each change: a node replaces an older library, never a newer one
 local BEGAN = 1767225600 -- 2026-01-01 in Unix seconds
 
 local MAX_SIZE = 100000      -- entries
@@ -27,6 +27,13 @@ local register = redis.register_function
 local registered = {} -- for the script
 if not register then
   register = function(name, f) registered[name] = f end
+end
+
+-- register_anyway registers a function that is called even where Redis has no memory left: what it writes is little, and
+-- without it nobody learns what is there.
+local function register_anyway(name, f)
+  if not redis.register_function then return register(name, f) end
+  redis.register_function { function_name = name, callback = f, flags = { 'allow-oom' } }
 end
 
 -- register_reader registers a function that changes nothing: FCALL_RO may call it, on a replica, too.
@@ -187,14 +194,39 @@ end
 
 local HISTORY_OPTIONS = {
   since = between(0, 9007199254740991), before = between(0, 9007199254740991), limit = between(0, MAX_SIZE),
+  bytes = between(1, 9007199254740991),
 }
 
--- sluice_history <channel> [since position | before position] [limit entries] -> {last, epoch, proven, {{position, before, payload, excluded}, ...}}
+local PAGE = 64 -- entries that are read at a time where their bytes are counted
+
+-- after reads what a log holds after a position: limit entries at most, and, but for the first one, of payloads no more
+-- than bytes. It returns them, and whether there are more.
+local function after(log, since, limit, bytes)
+  local entries, size, from = {}, 0, since
+  local page = bytes and PAGE or limit + 2
+  while true do
+    local rows = redis.call('XRANGE', log, text(from) .. '-0', '+', 'COUNT', text(page))
+    for _, row in ipairs(rows) do
+      local e = entry(row)
+      if e[1] ~= since then
+        size = size + #e[3]
+        if #entries == limit or (bytes and #entries > 0 and size > bytes) then return entries, true end
+        entries[#entries + 1] = e
+      end
+      from = e[1] + 1
+    end
+    if #rows < page then return entries, false end
+  end
+end
+
+-- sluice_history <channel> [since position | before position] [limit entries] [bytes bytes] -> {last, epoch, proven, {{position, before, payload, excluded}, ...}, more}
 --
 -- reads the log, oldest first, what came after a position, or all of it; limit entries at most, 1000 where that is left
 -- out. last is the position to go on from. proven is 1 where the entries are everything that was published after since:
 -- the first of them names since as the one before, or nothing was published after; and all of them are returned. It is
 -- 0 where something may be missing, and always where since is left out.
+-- more is 1 where the log holds more behind the entries, because of limit, or of bytes, which their payloads are to have
+-- at most; one entry is returned in any case.
 -- before has the log read backwards, newest first, from the entry before a position, or with 0 from the newest.
 local function history(keys, args)
   local channel = keys[1]
@@ -213,21 +245,17 @@ local function history(keys, args)
     if limit > 0 then
       for _, row in ipairs(redis.call('XREVRANGE', log, from, '-', 'COUNT', text(limit))) do entries[#entries + 1] = entry(row) end
     end
-    return { last, epoch, 0, entries }
+    return { last, epoch, 0, entries, 0 }
   end
-  for _, row in ipairs(redis.call('XRANGE', log, text(since) .. '-0', '+', 'COUNT', text(limit + 2))) do
-    local e = entry(row)
-    if e[1] ~= since then entries[#entries + 1] = e end
-  end
-  local cut = #entries > limit
-  while #entries > limit do entries[#entries] = nil end
-  local proven, newest = not cut, since
+  local more
+  entries, more = after(log, since, limit, o.bytes)
+  local proven, newest = not more, since
   for _, e in ipairs(entries) do
     proven = proven and e[2] == newest
     newest = e[1]
   end
   proven = proven and newest == last -- else the log has lost its end, or begins anew
-  return { last, epoch, proven and 1 or 0, entries }
+  return { last, epoch, proven and 1 or 0, entries, more and 1 or 0 }
 end
 
 -- sluice_version -> the library's version
@@ -235,4 +263,4 @@ local function version() return VERSION end
 
 register('sluice_version', version)
 register('sluice_publish', publish)
-register('sluice_history', history)
+register_anyway('sluice_history', history)

@@ -186,8 +186,8 @@ local function revocations(keys, args)
   return { rows[1], list }
 end
 
-register('sluice_disconnect', disconnect)
-register('sluice_revoke', revoke)
-register('sluice_subscribe', membership('subscribe'))
-register('sluice_unsubscribe', membership('unsubscribe'))
+register_anyway('sluice_disconnect', disconnect)
+register_anyway('sluice_revoke', revoke)
+register_anyway('sluice_subscribe', membership('subscribe'))
+register_anyway('sluice_unsubscribe', membership('unsubscribe'))
 register_reader('sluice_revocations', revocations)

@@ -39,7 +39,7 @@ func publishDurable(t testing.TB, b *pubsub.Redis, channel, payload string, o pu
 
 func history(t testing.TB, b *pubsub.Redis, channel string, since pubsub.Position, limit int) pubsub.History {
 	t.Helper()
-	h, err := b.History(context.Background(), channel, since, limit)
+	h, err := b.History(context.Background(), channel, since, limit, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestProofAgainstModel(t *testing.T) {
 			"the log is evicted":  func(*rapid.T) { client.Del(ctx, keys[0]) },
 			"the meta is evicted": func(*rapid.T) { client.Del(ctx, keys[1]) },
 			"": func(t *rapid.T) {
-				now, err := b.History(ctx, "m", 0, 0) // somebody comes, and goes on from here
+				now, err := b.History(ctx, "m", 0, 0, 0) // somebody comes, and goes on from here
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -315,7 +315,7 @@ func TestProofAgainstModel(t *testing.T) {
 					live, all = append(live, message{now.Last, ""}), append(all, message{now.Last, ""})
 				}
 				for _, from := range append([]message{{}}, all...) {
-					h, err := b.History(ctx, "m", from.at, 100)
+					h, err := b.History(ctx, "m", from.at, 100, 0)
 					if err != nil {
 						t.Fatal(err)
 					}
@@ -362,5 +362,58 @@ func TestParseDurable(t *testing.T) {
 		if got != row.want {
 			t.Errorf("%.40q: %q, want %q", row.in, got, row.want)
 		}
+	}
+}
+
+// A reading is bounded in bytes, and goes on where it was cut; one message is read in
+// any case.
+func TestHistoryInBytes(t *testing.T) {
+	for _, d := range durably {
+		t.Run(d.name, func(t *testing.T) {
+			t.Parallel()
+			b := run(t, pubsub.Options{URL: d.start(t)})
+			var positions []pubsub.Position
+			for _, size := range []int{10, 10, 500, 10} {
+				positions = append(positions, publishDurable(t, b.Redis, "bytes", strings.Repeat("x", size), pubsub.DurableOptions{}))
+			}
+			for _, row := range []struct {
+				since, limit, bytes int // since: the index of a message, -1 for none
+				entries             int
+				proven, more        bool
+			}{
+				{0, 100, 0, 3, true, false},
+				{0, 100, 1000, 3, true, false},
+				{0, 100, 20, 1, false, true},
+				{1, 100, 20, 1, false, true}, // longer than that, and the first
+				{2, 100, 20, 1, true, false},
+				{0, 2, 1000, 2, false, true},
+				{0, 3, 1000, 3, true, false},
+				{3, 100, 20, 0, true, false},
+			} {
+				h, err := b.History(t.Context(), "bytes", positions[row.since], row.limit, row.bytes)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(h.Entries) != row.entries || h.Proven != row.proven || h.More != row.more {
+					t.Errorf("after message %d, %d entries, %d bytes: %d entries, proven %v, more %v", row.since, row.limit, row.bytes, len(h.Entries), h.Proven, h.More)
+				}
+			}
+		})
+	}
+}
+
+// A Redis without memory left still says what is in its logs.
+func TestHistoryWithoutMemory(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	b := run(t, pubsub.Options{URL: s.URL})
+	at := publishDurable(t, b.Redis, "full", "x", pubsub.DurableOptions{})
+	s.Do("FUNCTION", "LOAD", "REPLACE", pubsub.FunctionLibrary())
+	s.Do("CONFIG", "SET", "maxmemory", "1mb")
+	if _, _, err := b.PublishDurable(t.Context(), "full", []byte("x"), pubsub.DurableOptions{}); err == nil {
+		t.Fatal("it has memory left")
+	}
+	if got := told(history(t, b.Redis, "full", at, 10)); got != " proven:true" {
+		t.Error(got)
 	}
 }

@@ -150,7 +150,7 @@ func (s *Steering) look(ctx context.Context) error {
 		return s.load(ctx)
 	}
 	for lost := false; ; {
-		h, err := s.r.History(ctx, ControlChannel, s.since, maxCommands)
+		h, err := s.r.History(ctx, ControlChannel, s.since, maxCommands, 0)
 		if err != nil {
 			return err
 		}
@@ -182,7 +182,7 @@ const maxCommands = 1000
 
 // load begins at the end of the log, with what is revoked.
 func (s *Steering) load(ctx context.Context) error {
-	h, err := s.r.History(ctx, ControlChannel, 0, 0) // first: what comes meanwhile is read afterwards
+	h, err := s.r.History(ctx, ControlChannel, 0, 0, 0) // first: what comes meanwhile is read afterwards
 	if err != nil {
 		return err
 	}

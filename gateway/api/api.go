@@ -29,7 +29,7 @@ const (
 type Broker interface {
 	Publish(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
 	PublishDurable(ctx context.Context, channel string, payload []byte, o pubsub.DurableOptions) (pubsub.Position, string, error)
-	History(ctx context.Context, channel string, since pubsub.Position, limit int) (pubsub.History, error)
+	History(ctx context.Context, channel string, since pubsub.Position, limit, bytes int) (pubsub.History, error)
 	HistoryBefore(ctx context.Context, channel string, before pubsub.Position, limit int) (pubsub.History, error)
 	RemoveHistory(ctx context.Context, channel string) error
 	Attendance(ctx context.Context, channel string, limit int, cursor string) (pubsub.Attendance, error)

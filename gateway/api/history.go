@@ -62,15 +62,11 @@ func (a *API) history(ctx context.Context, p *historyParams) (historyResult, err
 		}
 		since = pubsub.Position(p.Since.Offset)
 	}
-	read := a.opts.Broker.History
-	if p.Reverse {
-		read = a.opts.Broker.HistoryBefore
-	}
-	h, err := read(ctx, p.Channel, since, limit)
+	h, err := a.read(ctx, p, since, limit)
 	if err != nil {
 		return historyResult{}, err
 	}
-	if p.Since != nil && (p.Since.Epoch != "" && p.Since.Epoch != h.Epoch || !p.Reverse && since != 0 && limit > 0 && !reaches(&h, since, limit)) {
+	if p.Since != nil && (p.Since.Epoch != "" && p.Since.Epoch != h.Epoch || !p.Reverse && since != 0 && limit > 0 && !reaches(&h, since)) {
 		return historyResult{}, &Error{CodeUnrecoverable, "the log does not reach back to that position"}
 	}
 	r := historyResult{make([]publication, 0, len(h.Entries)), uint64(h.Last), h.Epoch}
@@ -80,10 +76,21 @@ func (a *API) history(ctx context.Context, p *historyParams) (historyResult, err
 	return r, nil
 }
 
-// reaches reports whether a log that was read up to a limit has all that came after a
-// position, as far as it was read.
-func reaches(h *pubsub.History, since pubsub.Position, limit int) bool {
-	return h.Proven || len(h.Entries) == limit && h.Entries[0].Before == since
+func (a *API) read(ctx context.Context, p *historyParams, since pubsub.Position, limit int) (pubsub.History, error) {
+	if p.Reverse {
+		return a.opts.Broker.HistoryBefore(ctx, p.Channel, since, limit)
+	}
+	return a.opts.Broker.History(ctx, p.Channel, since, limit, maxHistorySize)
+}
+
+// maxHistorySize is how many bytes of payloads one answer has, but for the first
+// message.
+const maxHistorySize = 8 << 20
+
+// reaches reports whether a log has all that came after a position, as far as it was
+// read.
+func reaches(h *pubsub.History, since pubsub.Position) bool {
+	return h.Proven || h.More && len(h.Entries) > 0 && h.Entries[0].Before == since
 }
 
 func publicationOf(e *pubsub.Durable) publication {

@@ -43,7 +43,8 @@ const (
 	maxHeld     = 4096    // messages that wait for a reading of the log
 	maxHeldSize = 8 << 20 // bytes of them
 	maxTries    = 5       // readings of the log that lead nowhere
-	fillLimit   = 250     // entries of one reading
+	fillLimit   = 1000    // entries of one reading
+	fillSize    = 1 << 20 // bytes of their payloads, but for the first
 )
 
 // follows reports that m comes next, and goes on to it. It is what nearly always
@@ -107,10 +108,10 @@ func (c *chain) ask() verdict {
 	return verdict{ask: true}
 }
 
-// filled takes what the log holds after last, as it was read for the given asking;
-// limit was the most entries wanted. A reading that failed is tried again, a few
+// filled takes what the log holds after last, as it was read for the given asking. A
+// reading that failed is tried again, a few
 // times.
-func (c *chain) filled(asked uint32, h pubsub.History, limit int, err error) (v verdict) {
+func (c *chain) filled(asked uint32, h pubsub.History, err error) (v verdict) {
 	if !c.asking || asked != c.asked {
 		return verdict{}
 	}
@@ -141,7 +142,7 @@ func (c *chain) filled(asked uint32, h pubsub.History, limit int, err error) (v 
 		v.emit = append(v.emit, m)
 	}
 	c.forget(&h, &v)
-	if isCut(&h, limit) {
+	if h.More {
 		c.tries = 0 // it leads on
 		v.ask = c.ask().ask
 		return v
@@ -151,12 +152,6 @@ func (c *chain) filled(asked uint32, h pubsub.History, limit int, err error) (v 
 	}
 	c.release(&v)
 	return v
-}
-
-// isCut says whether the log holds more behind the entries.
-func isCut(h *pubsub.History, limit int) bool {
-	n := len(h.Entries)
-	return n > 0 && n >= limit && h.Entries[n-1].Position < h.Last
 }
 
 // rewind goes back to where the log is, or to what waits of it.

@@ -44,7 +44,7 @@ func (l *redisLog) history(since pubsub.Position, limit int) pubsub.History {
 			after = append(after, e)
 		}
 	}
-	h := pubsub.History{Last: l.last, Epoch: fmt.Sprint(l.epoch), Entries: after[:min(len(after), limit)]}
+	h := pubsub.History{Last: l.last, Epoch: fmt.Sprint(l.epoch), Entries: after[:min(len(after), limit)], More: len(after) > limit}
 	newest := since
 	h.Proven = since != 0
 	for _, e := range h.Entries {
@@ -128,10 +128,10 @@ func TestChain(t *testing.T) {
 			a := asks[0]
 			asks = asks[1:]
 			if fails {
-				carryOut(c.filled(a.asked, pubsub.History{}, 3, errors.New("no answer")))
+				carryOut(c.filled(a.asked, pubsub.History{}, errors.New("no answer")))
 				return
 			}
-			carryOut(c.filled(a.asked, log.history(a.since, 3), 3, nil))
+			carryOut(c.filled(a.asked, log.history(a.since, 3), nil))
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"publish": func(*rapid.T) { wire = append(wire, log.publish()) },
@@ -235,7 +235,7 @@ func TestChainGivesUp(t *testing.T) {
 				if i > 100 {
 					t.Fatal("it is asked for ever")
 				}
-				v = c.filled(c.asked, pubsub.History{}, 10, errors.New("no answer"))
+				v = c.filled(c.asked, pubsub.History{}, errors.New("no answer"))
 			}
 			return v
 		}, 1},

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"iter"
 	"sync/atomic"
 
@@ -25,6 +26,12 @@ type Rules struct {
 	Recovery   int // bytes of payloads that who resumes is sent of what the log has, at most; 0: 1 MiB
 	MinDeflate int // bytes: messages from this size on are deflated for members who can take that; 0: none are
 }
+
+// recovery is Recovery, or its default.
+func (r *Rules) recovery() int { return cmp.Or(r.Recovery, maxRecovery) }
+
+// maxRecovery is what a recovery takes from the log where the rules do not say, in bytes.
+const maxRecovery = 1 << 20
 
 // Channel is a channel that this node has members of.
 type Channel struct {

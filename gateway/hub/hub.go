@@ -16,8 +16,8 @@ type Broker interface {
 	Unsubscribe(channel string) // returns at once
 
 	// History reads what a channel's log holds after a position, oldest first, up to
-	// limit entries.
-	History(ctx context.Context, channel string, since pubsub.Position, limit int) (pubsub.History, error)
+	// limit entries and so many bytes of payloads, but for the first one.
+	History(ctx context.Context, channel string, since pubsub.Position, limit, bytes int) (pubsub.History, error)
 	// HistoryBefore reads backwards, newest first, from the entry before a position, or
 	// with 0 from the newest.
 	HistoryBefore(ctx context.Context, channel string, before pubsub.Position, limit int) (pubsub.History, error)

@@ -38,7 +38,7 @@ func (w wishes) Unsubscribe(channel string) {
 	delete(w, channel)
 }
 
-func (wishes) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+func (wishes) History(context.Context, string, pubsub.Position, int, int) (pubsub.History, error) {
 	return pubsub.History{}, errors.New("there is no log")
 }
 
@@ -402,7 +402,7 @@ type deaf struct{}
 func (deaf) Subscribe(string)   {}
 func (deaf) Unsubscribe(string) {}
 
-func (deaf) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+func (deaf) History(context.Context, string, pubsub.Position, int, int) (pubsub.History, error) {
 	return pubsub.History{}, errors.New("there is no log")
 }
 

@@ -196,6 +196,14 @@ func (l *log) read(ctx context.Context, e *emitter, r *reading) {
 	}
 }
 
+// bytes is how much of the log the reading takes at most.
+func (r *reading) bytes() int {
+	if r.fills {
+		return fillSize
+	}
+	return r.channel.rules.Load().recovery()
+}
+
 func (l *log) attempt(ctx context.Context, r *reading) {
 	l.h.readings.Add(1)
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
@@ -203,7 +211,7 @@ func (l *log) attempt(ctx context.Context, r *reading) {
 	if r.newest {
 		r.history, r.err = l.h.broker.HistoryBefore(ctx, r.channel.name, 0, 1)
 	} else {
-		r.history, r.err = l.h.broker.History(ctx, r.channel.name, r.since, r.limit)
+		r.history, r.err = l.h.broker.History(ctx, r.channel.name, r.since, r.limit, r.bytes())
 	}
 	if r.err != nil {
 		l.h.readFailed.Add(1)

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"errors"
 	"slices"
 
@@ -192,16 +191,13 @@ func (l *Local) recovery(g *group) *Recovery {
 	if g.gapped {
 		history.Proven = false
 	}
-	m := merge(&history, g.channel.name, g.seen, cmp.Or(rules.Recovery, maxRecovery))
+	m := merge(&history, g.channel.name, g.seen, rules.recovery())
 	if r.newest && !g.gapped {
 		m = mergeNewest(&history, r.since, g.channel.name, g.seen)
 	}
 	recovery.Position, recovery.Epoch, recovery.Recovered, recovery.Messages = m.position, m.epoch, m.recovered, m.messages
 	return recovery
 }
-
-// maxRecovery is what a recovery takes from the log where the rules do not say, in bytes.
-const maxRecovery = 1 << 20
 
 func (l *Local) count(r *reading, recovery *Recovery) {
 	switch {

@@ -115,7 +115,7 @@ func (s *stream) doubt(e *emitter, c *Channel) bool {
 func (s *stream) fill(e *emitter, r *reading) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	v := s.chain.filled(r.asked, r.history, r.limit, r.err)
+	v := s.chain.filled(r.asked, r.history, r.err)
 	e.h.filled.Add(int64(len(r.history.Entries)))
 	s.carryOut(e, r.channel, v)
 	e.wake()

@@ -75,9 +75,9 @@ func (q *question) ask(ctx context.Context, b Broker) (pubsub.History, error) {
 	case q.reverse:
 		return b.HistoryBefore(ctx, q.channel, q.since, q.limit)
 	case q.limit == 0:
-		return b.History(ctx, q.channel, 0, 0)
+		return b.History(ctx, q.channel, 0, 0, 0)
 	}
-	return b.History(ctx, q.channel, q.since, q.limit)
+	return b.History(ctx, q.channel, q.since, q.limit, maxHistorySize)
 }
 
 // isAnswered says whether the log goes on from where the client wants it to, without a
@@ -96,3 +96,7 @@ func (q *question) isAnswered(log *pubsub.History) bool {
 	}
 	return log.Last == q.since
 }
+
+// maxHistorySize is how many bytes of payloads one answer has, but for the first
+// message; the rest is asked for from its last one on.
+const maxHistorySize = 1 << 20

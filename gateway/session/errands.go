@@ -17,7 +17,7 @@ import (
 type Broker interface {
 	Publish(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
 	PublishDurable(ctx context.Context, channel string, payload []byte, o pubsub.DurableOptions) (at pubsub.Position, epoch string, err error)
-	History(ctx context.Context, channel string, since pubsub.Position, limit int) (pubsub.History, error)
+	History(ctx context.Context, channel string, since pubsub.Position, limit, bytes int) (pubsub.History, error)
 	HistoryBefore(ctx context.Context, channel string, before pubsub.Position, limit int) (pubsub.History, error)
 	Attendance(ctx context.Context, channel string, limit int, cursor string) (pubsub.Attendance, error)
 	AttendanceStats(ctx context.Context, channel string) (connections, users int64, err error)

@@ -128,7 +128,7 @@ type nobody struct{}
 
 func (nobody) Subscribe(string)   {}
 func (nobody) Unsubscribe(string) {}
-func (nobody) History(context.Context, string, pubsub.Position, int) (pubsub.History, error) {
+func (nobody) History(context.Context, string, pubsub.Position, int, int) (pubsub.History, error) {
 	return pubsub.History{}, errors.New("there is no log")
 }
 
