@@ -191,8 +191,8 @@ func (s *centrifugal) direct(c *loop.Conn, d *hub.Direct) bool {
 }
 
 func (s *centrifugal) drained(h *Handler, c *loop.Conn) {
-	for _, one := range s.subs.list {
-		h.local.Drained(c, &one.member)
+	for i := len(s.subs.list) - 1; i >= 0; i-- { // backwards: of a gap one is dropped, and the last takes its place
+		h.local.Drained(c, &s.subs.list[i].member)
 	}
 }
 

@@ -82,8 +82,12 @@ func (s *centrifugal) takeUp(h *Handler, c *loop.Conn, given []string, had map[s
 	s.entrance.waiting--
 }
 
-// taken notes that a given channel is subscribed, or will not be: result is nil then.
+// taken notes that a given channel is subscribed, or will not be: result is nil then. One that
+// a service has given since connect was answered nobody waits for.
 func (s *centrifugal) taken(h *Handler, c *loop.Conn, name string, result *protocol.SubscribeResult) {
+	if s.entrance == nil {
+		return
+	}
 	if result != nil {
 		s.entrance.results[name] = result
 	}

@@ -61,7 +61,7 @@ func (s *centrifugal) staleSub(h *Handler, c *loop.Conn, one *sub, now int64) {
 		s.drop(h, c, one, centrifuge.SubscriptionExpired)
 	case one.asked != nil && expired:
 		s.unsubscribable(h, c, one, one.asked, centrifuge.ErrTokenExpired)
-	case one.asked != nil && one.asked.until <= now:
+	case one.asked != nil && one.asked.until != 0 && one.asked.until <= now:
 		s.unsubscribable(h, c, one, one.asked, centrifuge.ErrInternal)
 	}
 }

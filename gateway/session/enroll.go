@@ -109,8 +109,7 @@ func (s *centrifugal) dismiss(h *Handler, c *loop.Conn, channel string) {
 	case !one.kind.has(subGiven):
 		s.unsubscribable(h, c, one, one.asked, centrifuge.ErrPermissionDenied)
 	default:
-		if s.leave(h, c, one); s.entrance != nil {
-			s.taken(h, c, channel, nil)
-		}
+		s.leave(h, c, one)
+		s.taken(h, c, channel, nil)
 	}
 }

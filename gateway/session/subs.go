@@ -22,7 +22,7 @@ type asked struct {
 	command uint32    // that asked for it
 	epoch   string    // that the client's position is of; "": it does not say
 	expires time.Time // when its token does; zero: never, or it has none
-	until   int64     // the second of Handler.expiry up to which Redis is waited for
+	until   int64     // the second of Handler.expiry up to which Redis is waited for; 0: the client does not wait, or connect does
 }
 
 // subKind is a subscription's yes-or-no facts.

@@ -82,6 +82,7 @@ func (s *wrapped) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Rec
 	if r.Err != nil {
 		n.Subscribed, n.Error = false, faultUnreadable
 		s.drop(h, c, i)
+		h.unsubscribedFrom(c, &s.guest, n.Channel) // the inbox was told when it was asked for
 		c.Send(n.frame())
 		return
 	}
