@@ -101,7 +101,7 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	if a.broker, err = pubsub.Open(a.resyncing(brokerOptions(a.config, url, id, a.gaps, a.log))); err != nil {
 		return err
 	}
-	a.presence = pubsub.NewPresence(a.broker, presenceOptions(a.config, life, a.log))
+	a.presence = pubsub.NewPresence(a.broker, a.presenceOptions(life))
 	inbox := inboxOptions(a.config, life, a.log)
 	inbox.Place, inbox.Forgotten, inbox.Recorded = a.broker.Shard, a.restate, a.checkRecorded
 	a.inbox = pubsub.NewInboxes(a.broker, inbox)

@@ -5,23 +5,22 @@ import (
 
 	"go.uber.org/zap"
 
-	"sluice/config"
 	"sluice/pubsub"
 )
 
 // This file is what nodes do about presence: each other's when one dies, their own when
 // Redis may have lost it.
 
-func presenceOptions(c *config.Config, life string, log *zap.Logger) pubsub.PresenceOptions {
+func (a *App) presenceOptions(life string) pubsub.PresenceOptions {
 	return pubsub.PresenceOptions{
-		Prefix:    c.Prefix,
+		Prefix:    a.config.Prefix,
 		Life:      life,
-		Announces: func(channel string) bool { return c.Namespace(channel).JoinLeave },
+		Announces: func(channel string) bool { return a.now.Load().config.Namespace(channel).JoinLeave },
 		Down: func(err error) {
-			log.Warn("Redis does not take presence: it shows who was there before, until it does", zap.Error(err))
+			a.log.Warn("Redis does not take presence: it shows who was there before, until it does", zap.Error(err))
 		},
 		Up: func(after time.Duration) {
-			log.Info("Redis takes presence again", zap.Duration("after", after))
+			a.log.Info("Redis takes presence again", zap.Duration("after", after))
 		},
 	}
 }

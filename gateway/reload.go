@@ -40,7 +40,8 @@ type settings struct {
 }
 
 // Reload puts the live settings of next into effect; clients stay. What differs is
-// logged, with what needs a restart to hold. On an error nothing has changed.
+// logged, with what needs a restart to hold. On an error nothing has changed; what goes
+// wrong once they are in effect is logged alone.
 func (a *App) Reload(ctx context.Context, next *config.Config) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -102,10 +103,22 @@ func (a *App) enforce(ctx context.Context, c *config.Config, lossy map[string]*h
 	a.node.Enforce(&policy)
 	a.judges, judges = judges, a.judges
 	a.now.Store(&settings{c, lossy})
+	a.presence.Keep(func(channel string) bool { return c.Namespace(channel).Presence })
+	a.tidy(c, judges)
+	return nil
+}
+
+// tidy is what is left to do when c is in force, old verifier's judges among it. That it fails
+// takes nothing back.
+func (a *App) tidy(c *config.Config, old *judges) {
 	if a.level != nil {
-		err = a.level(c.Log.Level)
+		if err := a.level(c.Log.Level); err != nil {
+			a.log.Error("reloading could not set log.level: it stays as it was", zap.String("to", c.Log.Level), zap.Error(err))
+		}
 	}
-	return errors.Join(err, judges.end())
+	if err := old.end(); err != nil {
+		a.log.Warn("the key sets of before the reload were not given up in order: the new ones are in force", zap.Error(err))
+	}
 }
 
 // judges are the key sets that are being fetched for one verifier.

@@ -12,6 +12,7 @@ import (
 
 	"sluice/config"
 	"sluice/gateway/auth"
+	"sluice/pubsub/redistest"
 )
 
 // TestReload: keys, namespaces and limits change under clients that stay.
@@ -139,4 +140,62 @@ func TestHangup(t *testing.T) {
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("it ended with %v", err)
 	}
+}
+
+// Presence that is switched on and off holds for who comes and who goes; comings and goings
+// are announced as the configuration in force says.
+func TestReloadPresence(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	path := filepath.Join(t.TempDir(), "sluice.yaml")
+	args := []string{"--config", path, "--redis", s.URL, "--auth-hmac-secret", testSecret, "--anonymous"}
+	write := func(hall string) {
+		t.Helper()
+		yaml := "namespaces:\n- {name: room, presence: true}\n- {name: hall" + hall + "}\n"
+		if err := os.WriteFile(path, []byte(yaml), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(", presence: true")
+	n := startNode(t, args...).ready()
+	reload := func() {
+		t.Helper()
+		c, err := config.Load(append([]string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--shutdown-timeout", "5s"}, args...), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := n.Reload(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	enter := func(user string) *client {
+		return dialAs(t, n.Public().String(), "/ws?channel=room:1&channel=hall:1", user)
+	}
+	enter("ada")
+	present(t, s, "room:1", "ada")
+	present(t, s, "hall:1", "ada")
+
+	write("")
+	reload()
+	present(t, s, "hall:1")
+	bob := enter("bob")
+	present(t, s, "room:1", "ada", "bob")
+	present(t, s, "hall:1")
+
+	write(", presence: true, join_leave: true")
+	reload()
+	news := s.Client().Subscribe(t.Context(), "sluice:hall:1")
+	defer func() { _ = news.Close() }()
+	if _, err := news.Receive(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	cleo := enter("cleo")
+	present(t, s, "hall:1", "cleo")
+	said, err := news.ReceiveMessage(t.Context())
+	if err != nil || !strings.Contains(said.Payload, `"cleo"`) {
+		t.Errorf("of a coming is said %v, %v", said, err)
+	}
+	_, _ = bob.Close(), cleo.Close()
+	present(t, s, "room:1", "ada")
+	present(t, s, "hall:1")
 }

@@ -170,6 +170,22 @@ func (p *Presence) Leave(channel, conn string) {
 	p.enqueue(r)
 }
 
+// Keep has all leave the channels that are not to be kept: presence has been switched off
+// there. kept must not call back.
+func (p *Presence) Keep(kept func(channel string) bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for channel, r := range p.rooms {
+		if kept(channel) {
+			continue
+		}
+		if n := r.vacate(); n > 0 {
+			p.entries -= n
+			p.enqueue(r)
+		}
+	}
+}
+
 // Resync says that Redis may have lost entries, or have some again: it was started
 // anew, or another server took over. All are written again.
 func (p *Presence) Resync() {

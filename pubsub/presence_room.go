@@ -71,6 +71,16 @@ func (r *room) leave(conn string) bool {
 	return true
 }
 
+// vacate has all leave, and says how many that were.
+func (r *room) vacate() (n int) {
+	for conn := range r.seats {
+		if r.leave(conn) {
+			n++
+		}
+	}
+	return n
+}
+
 func (r *room) change(s *seat) {
 	if !s.changed {
 		s.changed = true

@@ -28,9 +28,10 @@ func (h *Handler) present(c *loop.Conn, g *guest, channel string) {
 	h.node.Presence.Join(channel, a)
 }
 
-// absent says that it is not any more.
+// absent says that it is not any more. Whether the namespace wants that known is not asked: it may
+// have when the connection came.
 func (h *Handler) absent(c *loop.Conn, channel string) {
-	if h.keepsPresence(channel) {
+	if h.node.Presence != nil {
 		h.node.Presence.Leave(channel, hub.ConnName(h.node.Life, c.ID()))
 	}
 }
