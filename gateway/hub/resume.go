@@ -107,7 +107,9 @@ func (l *Local) resume(p *part, w wish) {
 // ask has the channel's log read, unless the answer is known: then it is there at once.
 func (h *Hub) ask(key readingKey, reactor int) *reading {
 	s := h.streamOf(key.channel)
-	s.mu.Lock()
+	if !s.mu.TryLock() { // a fill may be under way, which takes longer than a reactor can wait
+		return h.log.share(key, reactor)
+	}
 	defer s.mu.Unlock()
 	if known := s.keptFor(key); known != nil {
 		r := &reading{readingKey: key, reactors: []int{reactor}, live: s.chain.last, history: *known}
