@@ -7,6 +7,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"sluice/pubsub"
 	"sluice/pubsub/pubsubtest"
@@ -51,6 +52,7 @@ func TestRecordMoves(t *testing.T) {
 			if b.Busy() {
 				continue
 			}
+			time.Sleep(200 * time.Microsecond) // all of it is read at the end, in one answer
 			conn := fmt.Sprint("c", conns.Add(1))
 			add(t, b, connect(conn), disconnect(conn))
 		}
