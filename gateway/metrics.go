@@ -155,7 +155,7 @@ func newMetrics(a *App) *metrics {
 	gauge("incomplete_bytes", "Bytes of messages from clients that are not complete; message.incomplete bounds it.",
 		func(s *snapshot) float64 { return float64(s.loop.Incomplete) })
 	counter("excesses_total", "Clients closed because they sent more than message.rate and its kin allow.", func(s *snapshot) float64 { return float64(s.loop.Excesses) })
-	counter("panics_total", "Panics survived. Each is a bug: the log has the stack, please report it.", func(s *snapshot) float64 { return float64(s.loop.Panics) })
+	counter("panics_total", "Panics survived. Each is a bug: the log has the stack, please report it.", func(s *snapshot) float64 { return float64(s.loop.Panics + s.errands.Panics) })
 	gauge("mailbox_events", "Events that wait for reactors.", func(s *snapshot) float64 { return float64(s.loop.Mailbox) })
 	counter("reactor_turns_total", "Turns taken by reactors.", func(s *snapshot) float64 { return float64(s.loop.Turns) })
 
@@ -222,7 +222,7 @@ func newMetrics(a *App) *metrics {
 	gauge("errands_pending", "Calls to Redis that clients wait for: history, presence, what is relayed.", func(s *snapshot) float64 { return float64(s.errands.Pending) })
 	counter("errands_total", "Calls to Redis that clients have waited for, or wait for.", func(s *snapshot) float64 { return float64(s.errands.Made) })
 	counter("errands_failed_total", "Of those, how many failed; the log says why. The clients were told.", func(s *snapshot) float64 { return float64(s.errands.Failed) })
-	counter("errands_refused_total", "Calls of clients that there was no room for, because Redis does not keep up; the clients were told to try again.",
+	counter("errands_refused_total", "Calls of clients that there was no room for, because Redis does not keep up or one connection has made too many at once; the clients were told to try again.",
 		func(s *snapshot) float64 { return float64(s.errands.Refused) })
 
 	counter("steering_commands_total", "Commands of services about clients that this node has read: sluice_disconnect and its kin; every node reads all.", func(s *snapshot) float64 { return float64(s.steering.Commands) })

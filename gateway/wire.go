@@ -238,6 +238,7 @@ func (a *App) policy(c *config.Config, tokens *auth.Verifier) (session.Policy, e
 		MaxChannels: c.Connections.Channels,
 		MaxAge:      c.Connections.MaxAge,
 		MaxRecovery: c.Recovery.Max,
+		MaxReply:    int(c.Queue.Max),
 		MaxCalls:    c.RPC.Pending,
 		CallTimeout: c.RPC.Timeout,
 		Deflate:     c.Deflate.Enabled || slices.ContainsFunc(c.Namespaces, func(n config.Namespace) bool { return n.Deflate != nil && *n.Deflate }),

@@ -2,6 +2,8 @@ package session
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 
 	"github.com/centrifugal/protocol"
@@ -40,8 +42,9 @@ func (s *centrifugal) history(h *Handler, c *loop.Conn, command uint32, r *proto
 		q.since, q.epoch, q.resumes = pubsub.Position(r.Since.Offset), strings.Clone(r.Since.Epoch), true
 	}
 	var log pubsub.History
-	h.errand(c, func(ctx context.Context, b Broker) (err error) {
+	h.ask(c, &s.guest, func(ctx context.Context, b Broker) (err error) {
 		log, err = q.ask(ctx, b)
+		log.Entries = fitting(log.Entries, p.MaxReply)
 		return err
 	}, func(err error) {
 		if err == nil && !q.isAnswered(&log) {
@@ -49,7 +52,7 @@ func (s *centrifugal) history(h *Handler, c *loop.Conn, command uint32, r *proto
 			return
 		}
 		if err != nil {
-			s.refuse(h, c, command, centrifuge.ErrInternal)
+			s.refuse(h, c, command, unanswered(err))
 			return
 		}
 		result := &protocol.HistoryResult{Publications: []*protocol.Publication{}, Epoch: log.Epoch, Offset: uint64(log.Last)}
@@ -58,6 +61,26 @@ func (s *centrifugal) history(h *Handler, c *loop.Conn, command uint32, r *proto
 		}
 		s.reply(h, c, &protocol.Reply{Id: command, History: result})
 	})
+}
+
+// unanswered is how a client is told that something could not be found out.
+func unanswered(err error) *protocol.Error {
+	if errors.Is(err, errManyAsked) {
+		return centrifuge.ErrTooManyRequests
+	}
+	return centrifuge.ErrInternal
+}
+
+// fitting are the first entries of a log whose payloads have at most so many bytes
+// together, but one at least: the client asks for the rest from the last one on.
+func fitting(entries []pubsub.Durable, most int) []pubsub.Durable {
+	size := 0
+	for i := range entries {
+		if size += len(entries[i].Payload); size > most && i > 0 {
+			return slices.Clone(entries[:i]) // not to keep the others
+		}
+	}
+	return entries
 }
 
 // question is what a client wants to know of a channel's log.

@@ -24,13 +24,14 @@ func (s *centrifugal) presence(h *Handler, c *loop.Conn, command uint32, r *prot
 	channel := strings.Clone(r.Channel)
 	var there []pubsub.Attendee
 	var many bool
-	h.errand(c, func(ctx context.Context, b Broker) (err error) {
-		there, many, err = attendees(ctx, b, channel)
+	most := h.node.InForce().MaxReply
+	h.ask(c, &s.guest, func(ctx context.Context, b Broker) (err error) {
+		there, many, err = attendees(ctx, b, channel, most)
 		return err
 	}, func(err error) {
 		switch {
 		case err != nil:
-			s.refuse(h, c, command, centrifuge.ErrInternal)
+			s.refuse(h, c, command, unanswered(err))
 			return
 		case many:
 			s.refuse(h, c, command, centrifuge.ErrLimitExceeded)
@@ -44,16 +45,20 @@ func (s *centrifugal) presence(h *Handler, c *loop.Conn, command uint32, r *prot
 	})
 }
 
-// attendees are the subscribers of a channel, or the news that they are many.
-func attendees(ctx context.Context, b Broker, channel string) (all []pubsub.Attendee, many bool, err error) {
+// attendees are the subscribers of a channel, or the news that they are many, or have more
+// than most bytes.
+func attendees(ctx context.Context, b Broker, channel string, most int) (all []pubsub.Attendee, many bool, err error) {
 	for cursor := ""; ; {
 		part, err := b.Attendance(ctx, channel, maxAttendees, cursor)
 		if err != nil {
 			return nil, false, err
 		}
 		all, cursor = append(all, part.Attendees...), part.Next
+		for i := range part.Attendees {
+			most -= len(part.Attendees[i].Conn) + len(part.Attendees[i].User) + len(part.Attendees[i].Info)
+		}
 		switch {
-		case part.Connections > maxAttendees || len(all) > maxAttendees:
+		case part.Connections > maxAttendees || len(all) > maxAttendees || most < 0:
 			return nil, true, nil
 		case cursor == "":
 			return all, false, nil
@@ -69,13 +74,13 @@ func (s *centrifugal) presenceStats(h *Handler, c *loop.Conn, command uint32, r 
 	}
 	channel := strings.Clone(r.Channel)
 	result := &protocol.PresenceStatsResult{}
-	h.errand(c, func(ctx context.Context, b Broker) error {
+	h.ask(c, &s.guest, func(ctx context.Context, b Broker) error {
 		connections, users, err := b.AttendanceStats(ctx, channel)
 		result.NumClients, result.NumUsers = uint32(connections), uint32(users)
 		return err
 	}, func(err error) {
 		if err != nil {
-			s.refuse(h, c, command, centrifuge.ErrInternal)
+			s.refuse(h, c, command, unanswered(err))
 			return
 		}
 		s.reply(h, c, &protocol.Reply{Id: command, PresenceStats: result})

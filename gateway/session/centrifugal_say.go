@@ -34,7 +34,7 @@ func (s *centrifugal) publish(h *Handler, c *loop.Conn, command uint32, r *proto
 		case errors.Is(err, errReserved):
 			s.refuse(h, c, command, centrifuge.ErrBadRequest)
 		case err != nil:
-			s.refuse(h, c, command, centrifuge.ErrInternal) // the client may send it again, and should
+			s.refuse(h, c, command, unanswered(err)) // the client may send it again, and should
 		default:
 			s.reply(h, c, &protocol.Reply{Id: command, Publish: &protocol.PublishResult{}})
 		}

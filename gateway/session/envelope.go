@@ -91,6 +91,7 @@ var (
 	faultUnknown     = &fault{"not_subscribed", "the channel is not subscribed"}
 	faultManyChan    = &fault{"limit", "too many channels for one connection"}
 	faultManyCalls   = &fault{"limit", "too many calls that are not answered"}
+	faultManySaid    = &fault{"limit", "too many messages that are not published yet: send it again with the same id"}
 	faultNotDurable  = &fault{"not_durable", "the channel's namespace is not durable: it has no positions"}
 	faultID          = &fault{"bad_id", "an id has 1 to 64 of A-Z a-z 0-9 _ . -"}
 	faultUnstored    = &fault{"unavailable", "not stored, or perhaps: send it again with the same id"}

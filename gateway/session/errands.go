@@ -3,6 +3,9 @@ package session
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -25,16 +28,19 @@ type Broker interface {
 
 // Errands are calls to Redis that clients wait for. A reactor, which must not wait, has
 // them run here, and hears when they have been. Those of one connection are run one after
-// the other, in their order; others go on meanwhile.
+// the other, in their order, what it asks apart from what it says; others go on meanwhile.
 type Errands struct {
-	broker Broker
-	log    *zap.Logger
-	lines  []chan errand
+	broker   Broker
+	log      *zap.Logger
+	readings []chan errand // what clients ask: nothing is lost where it is not run
+	relays   []chan errand // what they say: readings, which may be long, do not hold it up
 
+	bytes   atomic.Int64 // of those that wait or are being run
 	pending atomic.Int64
 	made    atomic.Int64
 	failed  atomic.Int64
 	refused atomic.Int64
+	panics  atomic.Int64
 }
 
 // errand is a call to Redis.
@@ -42,24 +48,37 @@ type errand struct {
 	conn loop.ConnID
 	r    *loop.Reactor
 	run  func(context.Context, Broker) error // on a goroutine of Errands
-	done func(error)                         // then on the reactor, unless the connection has ended; nil: nobody waits
+	done func(error)                         // then on the reactor, unless the connection has ended
+	gone *atomic.Bool                        // the connection has ended: then it is not run; nil: it is run all the same
+	size int                                 // bytes that it holds
 }
 
 const (
-	errandLines    = 8               // that are run at the same time
+	readingLines   = 4               // readings that are run at the same time
+	relayLines     = 8               // and of what is relayed
 	errandsInLine  = 1024            // that wait for one of them
 	errandTime     = 2 * time.Second // for one
 	errandFarewell = 2 * time.Second // for all that still wait when the node ends
+	errandBytes    = 64 << 20        // that those which wait may hold
 )
 
 // errManyErrands is for calls that there is no room for: Redis does not keep up.
-var errManyErrands = errors.New("session: too many calls wait for Redis")
+// errManyAsked is for those of a connection that has asked for too much at once.
+// errErrandPanic is for a bug of ours.
+var (
+	errManyErrands = errors.New("session: too many calls wait for Redis")
+	errManyAsked   = errors.New("session: too many calls of one connection wait for Redis")
+	errErrandPanic = errors.New("session: panic survived: please report this")
+)
 
 // NewErrands makes them. Nothing is run before Run.
 func NewErrands(b Broker, log *zap.Logger) *Errands {
 	e := &Errands{broker: b, log: log}
-	for range errandLines {
-		e.lines = append(e.lines, make(chan errand, errandsInLine))
+	for range readingLines {
+		e.readings = append(e.readings, make(chan errand, errandsInLine))
+	}
+	for range relayLines {
+		e.relays = append(e.relays, make(chan errand, errandsInLine))
 	}
 	return e
 }
@@ -72,7 +91,7 @@ func (e *Errands) Run(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(errandFarewell, cancel) })
 	defer stop()
 	var running sync.WaitGroup
-	for _, line := range e.lines {
+	for _, line := range slices.Concat(e.readings, e.relays) {
 		running.Go(func() {
 			for {
 				select {
@@ -102,30 +121,54 @@ func (e *Errands) finish(ctx context.Context, line chan errand) {
 }
 
 func (e *Errands) carryOut(ctx context.Context, one errand) {
-	ctx, cancel := context.WithTimeout(ctx, errandTime)
-	defer cancel()
-	err := one.run(ctx, e.broker)
-	e.pending.Add(-1)
+	defer e.pending.Add(-1)
+	defer e.bytes.Add(-int64(one.size))
+	if one.gone != nil && one.gone.Load() {
+		return // nobody waits for it any more
+	}
+	err := e.attempt(ctx, one)
 	if err != nil {
 		e.failed.Add(1)
 		e.log.Warn("a call that a client waits for has failed", zap.Error(err))
 	}
-	if one.done != nil {
-		one.r.Post(outcome{one.conn, err, one.done})
-	}
+	one.r.Post(outcome{one.conn, err, one.done})
+}
+
+// attempt is the recover boundary of one errand: the others are run.
+func (e *Errands) attempt(ctx context.Context, one errand) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = errErrandPanic
+			e.panics.Add(1)
+			e.log.Error("panic survived: a call that a client waits for is answered with an error, please report this",
+				zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
+		}
+	}()
+	ctx, cancel := context.WithTimeout(ctx, errandTime)
+	defer cancel()
+	return one.run(ctx, e.broker)
 }
 
 // add puts an errand in its connection's line.
-func (e *Errands) add(one errand) error {
+func (e *Errands) add(lines []chan errand, one errand) error {
+	if e.bytes.Add(int64(one.size)) > errandBytes {
+		return e.refuse(one)
+	}
+	e.pending.Add(1)
 	select {
-	case e.lines[uint64(one.conn)%uint64(len(e.lines))] <- one:
-		e.pending.Add(1)
+	case lines[uint64(one.conn)%uint64(len(lines))] <- one:
 		e.made.Add(1)
 		return nil
 	default:
-		e.refused.Add(1)
-		return errManyErrands
+		e.pending.Add(-1)
+		return e.refuse(one)
 	}
+}
+
+func (e *Errands) refuse(one errand) error {
+	e.bytes.Add(-int64(one.size))
+	e.refused.Add(1)
+	return errManyErrands
 }
 
 // ErrandStats are figures of Errands. All but the first only grow.
@@ -133,20 +176,11 @@ type ErrandStats struct {
 	Pending int64 // that wait or are being run
 	Made    int64
 	Failed  int64 // of those, whose call has failed
-	Refused int64 // that there was no room for
+	Refused int64 // that there was no room for, on the node or for their connection
+	Panics  int64
 }
 
 // Stats may be called from any goroutine.
 func (e *Errands) Stats() ErrandStats {
-	return ErrandStats{Pending: e.pending.Load(), Made: e.made.Load(), Failed: e.failed.Load(), Refused: e.refused.Load()}
-}
-
-// errand has run called with Redis, off the reactor, and then done on it with what has
-// become of that: once, not before errand has returned, and never after the connection
-// has ended. What run finds out it hands to done by itself.
-func (h *Handler) errand(c *loop.Conn, run func(context.Context, Broker) error, done func(error)) {
-	id, r := c.ID(), h.r
-	if err := h.node.Errands.add(errand{id, r, run, done}); err != nil && done != nil {
-		r.Post(outcome{id, err, done})
-	}
+	return ErrandStats{Pending: e.pending.Load(), Made: e.made.Load(), Failed: e.failed.Load(), Refused: e.refused.Load(), Panics: e.panics.Load()}
 }

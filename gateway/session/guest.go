@@ -17,6 +17,7 @@ type guest struct {
 	who      *auth.Identity // nil: anonymous
 	mate     *mate          // nil: not enlisted
 	sent     uint32         // inbox entries with ids of our own so far
+	asking   *asking        // nil: it has asked for nothing yet
 	reported bool           // to the inbox, as connected
 }
 

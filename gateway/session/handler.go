@@ -185,6 +185,7 @@ func (h *Handler) OnClose(c *loop.Conn, end loop.End) {
 	h.calls.forget(c.ID())
 	if s, ok := c.Session.(host); ok {
 		h.discharge(s.self())
+		s.self().forsake()
 	}
 	if d, ok := c.Session.(dialect); ok {
 		d.closed(h, c, end)

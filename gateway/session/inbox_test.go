@@ -92,9 +92,26 @@ func (s *caller) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byt
 				_, err := b.Publish(ctx, "a", fmt.Append(nil, i))
 				return err
 			}
-			if full = h.node.Errands.add(errand{c.ID(), h.r, run, done}) != nil; full {
+			if full = h.node.Errands.add(h.node.Errands.relays, errand{conn: c.ID(), r: h.r, run: run, done: done}) != nil; full {
 				c.Send(hub.Frame(fmt.Appendf(nil, "no room after %d", i)))
 			}
+		}
+	case "ask": // so many questions, with a word
+		for i := range len(first) {
+			h.ask(c, &s.guest, func(ctx context.Context, b Broker) error {
+				if data == "panic" {
+					panic("in a test")
+				}
+				_, err := b.Publish(ctx, data, fmt.Append(nil, i))
+				return err
+			}, func(err error) { c.Send(hub.Frame(fmt.Appendf(nil, "%s %d: %v", data, i, err))) })
+		}
+	case "pass": // so many messages
+		for i := range len(first) {
+			h.pass(c, &s.guest, 1<<18, func(ctx context.Context, b Broker) error {
+				_, err := b.Publish(ctx, data, fmt.Append(nil, i))
+				return err
+			}, func(err error) { c.Send(hub.Frame(fmt.Appendf(nil, "%s %d: %v", data, i, err))) })
 		}
 	case "open":
 		h.connected(c, &s.guest, "chat")

@@ -34,6 +34,7 @@ type Policy struct {
 	PerUser     int           // connections of one user; 0: no limit
 	MaxAge      time.Duration // of a connection, by a fifth more or less; 0: no limit
 	MaxRecovery int           // messages of a channel that a client is sent which comes back to it
+	MaxReply    int           // bytes of payloads in an answer that is read from Redis for one client
 	MaxCalls    int           // calls of one connection that wait for an answer
 	CallTimeout time.Duration
 

@@ -75,13 +75,15 @@ func (h *Handler) relay(c *loop.Conn, g *guest, channel string, e *pubsub.Entry,
 		sum := sha256.Sum256([]byte(scopedID(g, hub.ConnName(h.node.Life, c.ID()), e.ID)))
 		o.ID = base64.RawURLEncoding.EncodeToString(sum[:])
 	}
-	h.errand(c, func(ctx context.Context, b Broker) error {
-		if n.Durable != nil && *n.Durable {
+	durable := n.Durable != nil && *n.Durable
+	if !durable && pubsub.IsReserved(data) {
+		h.r.Post(outcome{c.ID(), errReserved, done})
+		return
+	}
+	h.pass(c, g, len(data), func(ctx context.Context, b Broker) error {
+		if durable {
 			_, _, err := b.PublishDurable(ctx, channel, data, o)
 			return err
-		}
-		if pubsub.IsReserved(data) {
-			return errReserved
 		}
 		_, err := b.Publish(ctx, channel, data)
 		return err

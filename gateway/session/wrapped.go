@@ -246,6 +246,8 @@ func (s *wrapped) send(h *Handler, c *loop.Conn, k *command) *fault {
 			h.unstored(unstored{c.ID(), err})
 		case errors.Is(err, errReserved):
 			c.Send((&notice{ID: id, Error: faultReserved}).frame())
+		case errors.Is(err, errManyAsked):
+			c.Send((&notice{ID: id, Error: faultManySaid}).frame())
 		case err != nil:
 			c.Send((&notice{ID: id, Error: faultUnstored}).frame())
 		case id != "":
