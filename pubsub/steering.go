@@ -43,7 +43,7 @@ const (
 type SteeringOptions struct {
 	Apply   func([]Command) // required; called from Run's goroutine, in the order of the log; must not block
 	Every   time.Duration   // between looks into the log while nothing is heard. Default 1 s
-	Timeout time.Duration   // for one call. Default 2 s
+	Timeout time.Duration   // for one call: a look may take several. Default 2 s
 
 	// Missed says that commands may have been lost, because Redis has lost them. Down and
 	// Up say that the log cannot be read, and that it can again. Any may be nil; they are
@@ -87,6 +87,8 @@ type Steering struct {
 	loaded bool
 	since  Position  // the log is read up to here
 	obeyed Position  // of the newest entry that was handed on
+	lost   bool      // entries before since may have been lost, and that is still to be told
+	stale  bool      // what is revoked has to be read again, because of that
 	down   time.Time // since when it cannot be read; zero: it can
 }
 
@@ -144,36 +146,42 @@ const steerAgain = time.Second
 
 // look reads what is new.
 func (s *Steering) look(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
 	if !s.loaded {
 		return s.load(ctx)
 	}
-	for lost := false; ; {
-		h, err := s.r.History(ctx, ControlChannel, s.since, maxCommands, 0)
+	for more := true; more; {
+		h, err := s.history(ctx, s.since, maxCommands)
 		if err != nil {
 			return err
 		}
-		lost = lost || !h.Proven && !(len(h.Entries) == maxCommands && h.Entries[0].Before == s.since)
+		more = len(h.Entries) == maxCommands // else there are no others
+		s.lost = s.lost || !h.Proven && !(more && h.Entries[0].Before == s.since)
 		s.obey(h.Entries)
-		if len(h.Entries) == maxCommands { // there may be more
+		if more {
 			s.since = h.Entries[maxCommands-1].Position
 			continue
 		}
 		s.since = h.Last
-		if lost {
-			if len(h.Entries) == 0 {
-				s.obeyed = h.Last // Redis has gone back: what comes is new, whatever its clock says
-			}
-			s.mu.Lock()
-			s.stats.Missed++
-			s.mu.Unlock()
-			if f := s.opts.Missed; f != nil {
-				f()
-			}
-			return s.revocations(ctx)
+		if s.lost && len(h.Entries) == 0 {
+			s.obeyed = h.Last // Redis has gone back: what comes is new, whatever its clock says
 		}
-		return nil
+	}
+	if s.lost {
+		s.lost, s.stale = false, true
+		s.tellMissed()
+	}
+	if s.stale {
+		return s.revocations(ctx)
+	}
+	return nil
+}
+
+func (s *Steering) tellMissed() {
+	s.mu.Lock()
+	s.stats.Missed++
+	s.mu.Unlock()
+	if f := s.opts.Missed; f != nil {
+		f()
 	}
 }
 
@@ -182,7 +190,7 @@ const maxCommands = 1000
 
 // load begins at the end of the log, with what is revoked.
 func (s *Steering) load(ctx context.Context) error {
-	h, err := s.r.History(ctx, ControlChannel, 0, 0, 0) // first: what comes meanwhile is read afterwards
+	h, err := s.history(ctx, 0, 0) // first: what comes meanwhile is read afterwards
 	if err != nil {
 		return err
 	}
@@ -193,24 +201,44 @@ func (s *Steering) load(ctx context.Context) error {
 	return nil
 }
 
+// history reads from the log, for as long as one call may take.
+func (s *Steering) history(ctx context.Context, since Position, limit int) (History, error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	return s.r.History(ctx, ControlChannel, since, limit, 0)
+}
+
 // revocations reads all that are kept.
 func (s *Steering) revocations(ctx context.Context) error {
 	for cursor := "0"; ; {
-		v, err := s.r.call(ctx, ControlChannel, "sluice_revocations", cursor)
+		next, commands, err := s.revoked(ctx, cursor)
 		if err != nil {
-			return fmt.Errorf("pubsub: reading what is revoked: %w", err)
-		}
-		next, commands, ok := parseRevocations(answer{value: v})
-		if !ok {
-			return fmt.Errorf("pubsub: sluice_revocations answers what it should not: %.200v", v)
+			return err
 		}
 		if len(commands) > 0 {
 			s.opts.Apply(commands)
 		}
 		if cursor = next; cursor == "0" {
+			s.stale = false
 			return nil
 		}
 	}
+}
+
+// revoked reads some of what is revoked, for as long as one call may take: of much, all may
+// take longer.
+func (s *Steering) revoked(ctx context.Context, cursor string) (next string, commands []Command, err error) {
+	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
+	defer cancel()
+	v, err := s.r.call(ctx, ControlChannel, "sluice_revocations", cursor)
+	if err != nil {
+		return "", nil, fmt.Errorf("pubsub: reading what is revoked: %w", err)
+	}
+	next, commands, ok := parseRevocations(answer{value: v})
+	if !ok {
+		return "", nil, fmt.Errorf("pubsub: sluice_revocations answers what it should not: %.200v", v)
+	}
+	return next, commands, nil
 }
 
 // codeRevoked is the close code for connections whose token is found to be revoked.

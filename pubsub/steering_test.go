@@ -261,6 +261,38 @@ func TestSteeringSurvivesRedis(t *testing.T) {
 	n.hears(t, "disconnect user 1 4500", "disconnect user 2 4500", "revoke token j 4501", "disconnect user 3 4500")
 }
 
+// What is revoked is read again after a loss, also where that fails at first; the loss is told once.
+func TestSteeringReadsRevocationsAgain(t *testing.T) {
+	t.Parallel()
+	s := redistest.Start(t)
+	s.Do("FUNCTION", "LOAD", pubsub.FunctionLibrary())
+	n := steer(t, s.URL, 20*time.Millisecond)
+	s.Do("FCALL", "sluice_disconnect", 0, "user", "1")
+	n.hears(t, "disconnect user 1 4500")
+	const revoked = "sluice:{control}.revoked"
+	together := func(f func(p redis.Pipeliner)) {
+		t.Helper()
+		if _, err := n.Client("").TxPipelined(t.Context(), func(p redis.Pipeliner) error { f(p); return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	together(func(p redis.Pipeliner) {
+		p.FlushAll(t.Context())
+		p.Set(t.Context(), revoked, "no sorted set", 0)
+	})
+	pubsubtest.Eventually(t, "it fails again and again", func() bool { return n.Steering.Stats().Failed > 2 })
+	together(func(p redis.Pipeliner) { // it is in the set alone: in the log it is not
+		p.Del(t.Context(), revoked)
+		p.ZAdd(t.Context(), revoked, redis.Z{Score: float64(time.Now().Unix() + 3600), Member: "t quiet"})
+	})
+	n.hears(t, "disconnect user 1 4500", "revoke token quiet 4501")
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if got := n.Steering.Stats(); got.Missed != 1 || n.missed != 1 {
+		t.Errorf("it was told %d times, and is %+v", n.missed, got)
+	}
+}
+
 // Many commands at once, more than one look takes.
 func TestSteeringMuch(t *testing.T) {
 	t.Parallel()
