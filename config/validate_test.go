@@ -175,6 +175,15 @@ func TestWarnings(t *testing.T) {
 			yes := true
 			c.Namespaces = []Namespace{{Name: "n", Durable: &yes, Subscribe: AccessClaim}}
 		}, nil},
+		{"relayed into logs by who has a token", func(c *Config) {
+			yes := true
+			c.Namespaces = []Namespace{{Name: "n", Durable: &yes, Relay: true, Subscribe: AccessClaim}}
+		}, []string{"namespaces[0]: clients fill Redis"}},
+		{"relayed into logs by who may", func(c *Config) {
+			yes := true
+			c.Namespaces = []Namespace{{Name: "n", Durable: &yes, Relay: true, Subscribe: AccessClaim, Publish: AccessClaim}}
+		}, nil},
+		{"relayed and not kept", func(c *Config) { c.Namespaces = []Namespace{{Name: "n", Relay: true}} }, nil},
 		{"admin off", func(c *Config) { c.Admin = "" }, nil},
 	})
 }

@@ -24,7 +24,12 @@ func (c *Config) Warnings() []string {
 		}
 	}
 	for i := range c.Namespaces {
-		if n := c.Namespace(c.Namespaces[i].Name + ":"); *n.Durable && n.Subscribe == AccessAnyone && !c.Dev {
+		n := c.Namespace(c.Namespaces[i].Name + ":")
+		if *n.Durable && n.Relay && (n.Publish == AccessAnyone || n.Publish == AccessAuthenticated) && !c.Dev {
+			warn("%s: clients fill Redis, for what is relayed goes into the log of a durable channel, and they can name as many channels as they like: let %s say who may",
+				c.typed(itemPath("namespaces", i)), c.typed(itemPath("namespaces", i)+".publish"))
+		}
+		if *n.Durable && n.Subscribe == AccessAnyone && !c.Dev {
 			warn("%s: anybody can subscribe, and Redis keeps some 150 bytes for a month of every durable channel that is named: let %s say who may",
 				c.typed(itemPath("namespaces", i)), c.typed(itemPath("namespaces", i)+".subscribe"))
 		}

@@ -21,6 +21,7 @@ func (a *App) newAPI() (*api.API, error) {
 		Broker:    a.broker,
 		Namespace: func(channel string) config.Namespace { return a.now.Load().config.Namespace(channel) },
 		Nodes:     a.apiNodes,
+		Log:       a.log,
 		Channels:  a.hub.Occupancy,
 	}), nil
 }

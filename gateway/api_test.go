@@ -182,6 +182,8 @@ func TestAPI(t *testing.T) {
 		{"the key in Authorization", "/api/publish", `{"channel":"a","data":1}`, with("Authorization", "apikey "+testAPIKey), 200, `^{"result":{"offset"`},
 		{"a name that is not this machine's", "/api/publish", `{"channel":"a","data":1}`, with("X-API-Key", testAPIKey, "Host", "sluice.internal"), 200, `^{"result":{"offset"`},
 		{"with bytes", "/api/publish", `{"channel":"a","b64data":"AP8="}`, header, 200, `^{"result":{"offset"`},
+		{"what only the nodes write", "/api/publish", `{"channel":"a","b64data":"AXNsdWljZSA5IDEgMQp4","skip_history":true}`, header, 200, `"code":107,"message":"data: `},
+		{"the same into a log", "/api/publish", `{"channel":"a","b64data":"AXNsdWljZSA5IDEgMQp4"}`, header, 200, `^{"result":{"offset"`},
 		{"fields of newer libraries", "/api/publish", `{"channel":"a","data":1,"delta":false,"version":0,"tags":{}}`, header, 200, `^{"result":{"offset"`},
 		{"tags", "/api/publish", `{"channel":"a","data":1,"tags":{"a":"b"}}`, header, 200, `^{"error":{"code":108,"message":"tags: `},
 		{"no data", "/api/publish", `{"channel":"a"}`, header, 200, `^{"error":{"code":107,"message":"data is missing"}}$`},
@@ -231,6 +233,9 @@ func TestAPI(t *testing.T) {
 			t.Errorf("%s, then %s", first, again)
 		}
 	})
+	if got := n.metric("sluice_api_wrong_keys_total"); got != "4" {
+		t.Errorf("%s requests with a wrong key were counted", got)
+	}
 	t.Run("GET", func(t *testing.T) {
 		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://"+n.Admin().String()+"/api/publish", nil)
 		if err != nil {

@@ -219,6 +219,8 @@ func newMetrics(a *App) *metrics {
 		func(s *snapshot) float64 { return float64(s.presence.Outdated) })
 	counter("presence_resyncs_total", "How often all entries were written again, because Redis may have lost them.", func(s *snapshot) float64 { return float64(s.presence.Resyncs) })
 
+	counter("api_wrong_keys_total", "Requests to the HTTP API with another key than its own, or with none: a service is configured wrongly, or somebody tries keys; the log says from where.",
+		func(s *snapshot) float64 { return float64(s.app.api.WrongKeys()) })
 	gauge("errands_pending", "Calls to Redis that clients wait for: history, presence, what is relayed.", func(s *snapshot) float64 { return float64(s.errands.Pending) })
 	counter("errands_total", "Calls to Redis that clients have waited for, or wait for.", func(s *snapshot) float64 { return float64(s.errands.Made) })
 	counter("errands_failed_total", "Of those, how many failed; the log says why. The clients were told.", func(s *snapshot) float64 { return float64(s.errands.Failed) })

@@ -14,6 +14,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.uber.org/zap"
+
 	"sluice/config"
 	"sluice/pubsub"
 )
@@ -43,6 +45,7 @@ type Options struct {
 	Broker    Broker
 	Namespace func(channel string) config.Namespace
 	Nodes     func() []Node                         // that are alive, this one among them
+	Log       *zap.Logger                           // must not block, and writes of one message one line a second
 	Channels  func(most int) (map[string]int, bool) // connections of each channel, where that is known; false: there are more than most
 }
 
@@ -52,6 +55,7 @@ type API struct {
 	key  [sha256.Size]byte
 
 	counts [methods + 1]counts // the last: what is no command
+	wrong  atomic.Int64        // keys that were
 }
 
 type counts struct{ done, failed atomic.Int64 }
@@ -74,6 +78,9 @@ func keyOf(r *http.Request) (key string, shown bool) {
 	scheme, key, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 	return strings.TrimSpace(key), strings.EqualFold(scheme, "apikey")
 }
+
+// WrongKeys is how many requests have shown no key, or another one.
+func (a *API) WrongKeys() int64 { return a.wrong.Load() }
 
 // Each calls f for every method, and "" for what is no command, with how many
 // commands were done and how many got an error.
@@ -105,6 +112,8 @@ func (a *API) serve(w http.ResponseWriter, r *http.Request) (status int, answer 
 	key, shown := keyOf(r)
 	sum := sha256.Sum256([]byte(key))
 	if !shown || subtle.ConstantTimeCompare(sum[:], a.key[:]) != 1 {
+		a.wrong.Add(1)
+		a.opts.Log.Warn("a request to the HTTP API has not got the right key: a service is configured wrongly, or somebody tries keys", zap.String("remote", r.RemoteAddr))
 		return http.StatusUnauthorized, refusal(CodeUnauthorized, "the key is wrong: send api.key in X-API-Key, or as Authorization: apikey KEY")
 	}
 	if r.Method != http.MethodPost {

@@ -63,6 +63,9 @@ func (a *API) publishOn(ctx context.Context, channel string, payload []byte, m *
 		if m.IdempotencyKey != "" {
 			return published{}, &Error{CodeNotAvailable, "idempotency_key: only durable channels remember keys, and only of what goes into their log"}
 		}
+		if pubsub.IsReserved(payload) {
+			return published{}, badRequest("data: a message must not begin as durable ones do on their way to the nodes")
+		}
 		_, err := a.opts.Broker.Publish(ctx, channel, payload)
 		return published{}, err
 	}

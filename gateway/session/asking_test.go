@@ -57,6 +57,8 @@ func TestAsking(t *testing.T) {
 			t.Fatal("the connection does not end")
 		}
 	}
+	s.send(ws, "id y z")
+	s.entry(1) // its reactor is through with the one that has ended
 	close(b.answer)
 	for deadline := time.Now().Add(patience); e.Stats().Pending > 0; time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {

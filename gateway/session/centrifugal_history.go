@@ -34,7 +34,7 @@ func (s *centrifugal) history(h *Handler, c *loop.Conn, command uint32, r *proto
 		s.refuse(h, c, command, centrifuge.ErrUnrecoverable)
 		return
 	}
-	q := question{channel: strings.Clone(r.Channel), limit: int(r.Limit), reverse: r.Reverse}
+	q := question{channel: strings.Clone(r.Channel), limit: int(r.Limit), bytes: p.MaxReply, reverse: r.Reverse}
 	if r.Limit < 0 || q.limit > p.MaxRecovery {
 		q.limit = p.MaxRecovery
 	}
@@ -87,6 +87,7 @@ func fitting(entries []pubsub.Durable, most int) []pubsub.Durable {
 type question struct {
 	channel string
 	limit   int
+	bytes   int  // of payloads, if there is more than one
 	reverse bool // the newest first
 	resumes bool // from since on, which is of epoch
 	since   pubsub.Position
@@ -100,7 +101,7 @@ func (q *question) ask(ctx context.Context, b Broker) (pubsub.History, error) {
 	case q.limit == 0:
 		return b.History(ctx, q.channel, 0, 0, 0)
 	}
-	return b.History(ctx, q.channel, q.since, q.limit, maxHistorySize)
+	return b.History(ctx, q.channel, q.since, q.limit, q.bytes)
 }
 
 // isAnswered says whether the log goes on from where the client wants it to, without a
@@ -119,7 +120,3 @@ func (q *question) isAnswered(log *pubsub.History) bool {
 	}
 	return log.Last == q.since
 }
-
-// maxHistorySize is how many bytes of payloads one answer has, but for the first
-// message; the rest is asked for from its last one on.
-const maxHistorySize = 1 << 20

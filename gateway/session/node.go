@@ -136,7 +136,10 @@ func (n *Node) ended(c *loop.Conn, end loop.End) {
 	n.Counters.Closed.add(end)
 	level, message := zap.DebugLevel, "connection ended"
 	if end.Local && end.Code != codec.StatusServiceRestart && end.Code != centrifuge.Shutdown.Code {
-		level, message = zap.InfoLevel, "closed: "+end.Reason // a constant text: it was our decision
+		level, message = zap.InfoLevel, "closed: "+end.Reason // a constant text: it was our decision …
+		if end.Code >= 4000 {
+			message = "closed: a service has said so" // … or a service's, whose reasons may be many
+		}
 	}
 	if line := n.Log.Check(level, message); line != nil {
 		line.Write(zap.String("conn", hub.ConnName(n.Life, c.ID())), zap.Stringer("remote", c.Remote()),

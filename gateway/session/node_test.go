@@ -4,11 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"sluice/codec"
 	"sluice/gateway/auth"
@@ -46,6 +48,21 @@ func TestClosesAreSummedByNameAndSide(t *testing.T) {
 	}
 	if total != 19 {
 		t.Errorf("%d in all, want 19", total)
+	}
+}
+
+// However many reasons services give, the log has one text for them, which is what keeps it short; the reason is a field.
+func TestReasonsOfServicesAreFields(t *testing.T) {
+	core, lines := observer.New(zap.InfoLevel)
+	n := &Node{Life: "n.x", Log: zap.New(core)}
+	n.ended(conn("192.0.2.1"), loop.End{Code: 4321, Reason: "you", Local: true})
+	n.ended(conn("192.0.2.1"), loop.End{Code: 1008, Reason: "the token has expired", Local: true})
+	var got []string
+	for _, line := range lines.All() {
+		got = append(got, fmt.Sprint(line.Message, ", ", line.ContextMap()["reason"]))
+	}
+	if want := []string{"closed: a service has said so, you", "closed: the token has expired, the token has expired"}; !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
 
