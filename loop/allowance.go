@@ -49,6 +49,21 @@ func (a *allowance) fill(r *rates) {
 	*a = allowance{bytes: uint32(r.byteBurst), messages: uint32(r.messageBurst), controls: uint16(r.controlBurst)}
 }
 
+// bound fills the buckets that had no limit: nothing was put into them.
+func (a *allowance) bound(old, r *rates) {
+	var full allowance
+	full.fill(r)
+	if old.byteBurst == 0 {
+		a.bytes = full.bytes
+	}
+	if old.messageBurst == 0 {
+		a.messages = full.messages
+	}
+	if old.controlBurst == 0 {
+		a.controls = full.controls
+	}
+}
+
 // grow adds what ticks bring.
 func (a *allowance) grow(ticks uint32, r *rates) {
 	if ticks == 0 {

@@ -147,7 +147,7 @@ func (c *Conn) alive() {
 	if c.marks.has(markPinged) {
 		c.marks &^= markPinged
 		if c.state == open {
-			c.r.waitForSilence(c, c.r.opts.PingInterval)
+			c.r.waitForSilence(c, c.r.interval(c))
 		}
 	}
 }

@@ -139,6 +139,7 @@ func (e *Engine) newReactor(index int, newHandler func(*Reactor) Handler) (*Reac
 		index:   index,
 		opts:    &own,
 		rates:   newRates(&own),
+		soonest: own.PingInterval,
 		log:     e.log.With(zap.Int("reactor", index)),
 		watcher: e.watcher,
 		box:     mailbox{maxCount: e.opts.MaxMailbox, maxSize: e.opts.MaxMailboxSize},

@@ -45,6 +45,7 @@ type Reactor struct {
 	clock   clock
 	drain   *drain // nil: the connections may stay
 	rates   rates
+	soonest time.Duration // the shortest PingInterval so far: see interval
 	random  *rand.Rand
 
 	turning  bool   // in a turn: flushes happen at its end
@@ -355,10 +356,20 @@ func (r *Reactor) flush(c *Conn) {
 	c.flush()
 }
 
+// interval is how long c's client may be silent, at most, before it is pinged. Where that
+// is a dialect's business the client has been told when it came, and waits no longer than
+// that for a ping: a reload does not make it longer.
+func (r *Reactor) interval(c *Conn) time.Duration {
+	if c.ping != 0 {
+		return r.soonest
+	}
+	return r.opts.PingInterval
+}
+
 // armPing gives a connection its first ping deadline, spread over half of the
 // interval so that clients which came together are not pinged together.
 func (r *Reactor) armPing(c *Conn) {
-	half := r.opts.PingInterval / 2
+	half := r.interval(c) / 2
 	r.wheel.set(c, r.wheel.after(half+time.Duration(r.random.Int64N(int64(half)+1))))
 }
 
@@ -397,7 +408,7 @@ func (r *Reactor) heartbeat(c *Conn) {
 // waitForSilence sets c's next heartbeat after at most d, a little less so that
 // clients do not march in step.
 func (r *Reactor) waitForSilence(c *Conn, d time.Duration) {
-	r.wait(c, d-time.Duration(r.random.Int64N(int64(r.opts.PingInterval/10)+1)))
+	r.wait(c, d-time.Duration(r.random.Int64N(int64(r.interval(c)/10)+1)))
 }
 
 // wait sets c's next heartbeat, earlier where a message must be complete then.

@@ -2,7 +2,9 @@ package loop
 
 // Reload has the reactors go by other limits and times of o, each from its next turn
 // on; connections stay. What it takes from o is named in reloaded; all else stays as
-// New was told. An error is New's, and then nothing changes.
+// New was told. A longer PingInterval is not for clients that are pinged by their dialect
+// (Conn.SetPing): they go on by the shortest that there was. An error is New's, and then
+// nothing changes.
 func (e *Engine) Reload(o Options) error {
 	next := reloaded(e.opts, o.withDefaults())
 	if err := next.check(); err != nil {
@@ -32,7 +34,14 @@ func reloaded(old, o Options) Options {
 // reload takes what the engine was told. Decoders point to the options, and go by the
 // new ones, too.
 func (r *Reactor) reload() {
-	if o := r.reloads.Swap(nil); o != nil {
-		*r.opts, r.rates = *o, newRates(o)
+	o := r.reloads.Swap(nil)
+	if o == nil {
+		return
+	}
+	old := r.rates
+	*r.opts, r.rates = *o, newRates(o)
+	r.soonest = min(r.soonest, o.PingInterval)
+	for c := range r.conns.all {
+		c.allowance.bound(&old, &r.rates)
 	}
 }
