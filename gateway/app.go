@@ -232,7 +232,7 @@ func (a *App) Run(ctx context.Context) error {
 	case <-ctx.Done():
 	case <-parts.Done():
 	}
-	a.leave()
+	a.leave(context.Cause(parts))
 	cause := context.Cause(parts)
 	stopInbox() // it writes what the clients' departure has put into it, and so does presence
 	writing.Wait()
@@ -287,16 +287,22 @@ const maxFailures = 30
 
 // leave takes the node out of service: not ready, no new clients, and those
 // that are there are told to come back, which brings them to another node, one after
-// the other.
-func (a *App) leave() {
+// the other. cause is what has failed, nil if nothing has: then the other parts have ended
+// already, and nothing reaches the clients who wait for their turn.
+func (a *App) leave(cause error) {
 	a.draining.Do(func() { close(a.leaving) })
 	began, c := time.Now(), a.now.Load().config
+	delay, window := c.Drain.Delay, c.Drain.Window
+	if cause != nil {
+		delay, window = 0, min(window, failedWindow)
+		a.log.Error("a part of the node has failed: it leaves at once", zap.Error(cause))
+	}
 	a.log.Info("leaving: clients are told to come back; a second signal ends it at once", zap.Int64("connections", a.engine.Stats().Connections),
-		zap.Duration("drain.delay", c.Drain.Delay), zap.Duration("drain.window", c.Drain.Window))
-	time.Sleep(c.Drain.Delay)
+		zap.Duration("drain.delay", delay), zap.Duration("drain.window", window))
+	time.Sleep(delay)
 	const code, reason = codec.StatusServiceRestart, "this node is going away, come back"
 	if a.engine.Alive() == nil { // else nobody paces anything
-		a.engine.Drain(context.Background(), c.Drain.Window, code, reason)
+		a.engine.Drain(context.Background(), window, code, reason)
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), c.Shutdown.Timeout)
 	defer cancel()
@@ -306,6 +312,10 @@ func (a *App) leave() {
 	}
 	a.log.Info("all clients have left", zap.Duration("took", time.Since(began)))
 }
+
+// failedWindow is drain.window at most where a part of the node has failed: it is enough for
+// clients not to come back all at once.
+const failedWindow = 3 * time.Second
 
 // Close frees what New took. Run calls it.
 func (a *App) Close() error {
