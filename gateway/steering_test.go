@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -131,6 +132,29 @@ func TestSteeringOverNodes(t *testing.T) {
 	if reason := cleo.wantClose(4501); reason != "the token has been revoked" {
 		t.Errorf("the reason is %q", reason)
 	}
+	single := b.sdk("", nil)
+	ttl := regexp.MustCompile(`"ttl":\d+`)
+	say := func(command, want string) {
+		t.Helper()
+		single.send(websocket.TextMessage, command)
+		if _, got, err := single.ReadMessage(); err != nil || ttl.ReplaceAllString(string(got), `"ttl":T`) != want {
+			t.Fatalf("%s: %s, %v, want %s", command, got, err, want)
+		}
+	}
+	single.send(websocket.TextMessage, `{"id":1,"connect":{"token":"`+forged(`{"sub":"eve","iat":4102440000,"exp":4102444800}`)+`"}}`)
+	if _, _, err := single.ReadMessage(); err != nil {
+		t.Fatal(err)
+	}
+	one := forged(`{"sub":"eve","jti":"j-8","channel":"hall:8","exp":4102444800}`)
+	say(`{"id":2,"subscribe":{"channel":"hall:8","token":"`+one+`"}}`, `{"id":2,"subscribe":{"expires":true,"ttl":T}}`)
+	say(`{"id":3,"subscribe":{"channel":"hall:6","token":"`+forged(`{"sub":"eve","iat":1700000000,"channel":"hall:6","exp":4102444800}`)+`"}}`, `{"id":3,"subscribe":{"expires":true,"ttl":T}}`)
+	call("revoke token j-8 ttl 3600")
+	single.talk(`< {"push":{"channel":"hall:8","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}`)
+	say(`{"id":4,"subscribe":{"channel":"hall:8","token":"`+one+`"}}`, `{"id":4,"error":{"code":103,"message":"permission denied"}}`)
+	call("revoke user eve ttl 3600")
+	single.talk(`< {"push":{"channel":"hall:6","unsubscribe":{"code":2000,"reason":"server unsubscribe"}}}`)
+	say(`{"id":5,"ping":{}}`, `{"id":5,"ping":{}}`) // its own token was issued later
+
 	if status, stdout, stderr := verb(t, "", "revoke", "user", "ada", "--redis", s.URL); status != 0 || !strings.HasPrefix(stdout, "2 nodes") {
 		t.Errorf("revoke: %d %q %q", status, stdout, stderr)
 	}
@@ -146,7 +170,7 @@ func TestSteeringOverNodes(t *testing.T) {
 			c := n.sdk("", nil)
 			c.talk(`> {"id":1,"connect":{"token":"`+token+`"}}`, "x 3500 invalid token")
 		}
-		if n.metric("sluice_revoked") != "2" {
+		if n.metric("sluice_revoked") != "4" {
 			t.Errorf("node %s knows %s revocations", n.node.ID, n.metric("sluice_revoked"))
 		}
 	}
@@ -156,7 +180,7 @@ func TestSteeringOverNodes(t *testing.T) {
 	} else {
 		ws.send(websocket.TextMessage, "I am back")
 	}
-	if got := a.metric("sluice_steering_commands_total"); got != "9" {
+	if got := a.metric("sluice_steering_commands_total"); got != "11" {
 		t.Errorf("the node has read %s commands", got)
 	}
 }

@@ -203,6 +203,7 @@ func (s *centrifugal) closed(h *Handler, c *loop.Conn, end loop.End) {
 		h.disconnected(c, &s.guest, s.channels(), end)
 	}
 	for _, one := range s.subs.list {
+		h.conceal(one)
 		h.leave(c, &one.member)
 	}
 }

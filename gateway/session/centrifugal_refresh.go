@@ -60,6 +60,7 @@ func (s *centrifugal) subRefresh(h *Handler, c *loop.Conn, command uint32, r *pr
 		return
 	}
 	one.due = s.watch(h, c, who.Expires)
+	h.show(c, one, who)
 	result := &protocol.SubRefreshResult{}
 	result.Expires, result.Ttl = lifetime(who.Expires)
 	s.reply(h, c, &protocol.Reply{Id: command, SubRefresh: result})

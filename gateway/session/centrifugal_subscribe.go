@@ -32,6 +32,7 @@ func (s *centrifugal) subscribe(h *Handler, c *loop.Conn, command uint32, r *pro
 			return
 		}
 		one.due, one.asked.expires = s.watch(h, c, who.Expires), who.Expires
+		h.show(c, one, who)
 	}
 	s.join(h, c, one, r)
 }
@@ -209,6 +210,7 @@ func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *p
 }
 
 func (s *centrifugal) leave(h *Handler, c *loop.Conn, one *sub) {
+	h.conceal(one)
 	h.leave(c, &one.member)
 	s.subs.remove(one)
 }

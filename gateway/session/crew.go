@@ -6,11 +6,12 @@ import (
 	"sluice/loop"
 )
 
-// crew finds the connections of a user, and those that have shown a token. It belongs
+// crew finds the connections of a user, and those that have shown a token, for all or for one subscription. It belongs
 // to one reactor. Anonymous connections are not in it.
 type crew struct {
 	users  roll
 	tokens roll // by jti
+	shown  roll // by the jti of tokens for single subscriptions; a connection may be there more than once
 }
 
 // mate is a connection's place in the crew.

@@ -26,7 +26,7 @@ type Handler struct {
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
 	open := func(id loop.ConnID) bool { return r.Conn(id) != nil }
 	h := &Handler{node: n, r: r, expiry: newExpiry(open), ages: newExpiry(open), calls: newCalls(&n.Counters.Calls),
-		crew: crew{users: roll{}, tokens: roll{}}}
+		crew: crew{users: roll{}, tokens: roll{}, shown: roll{}}}
 	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap, Finish: h.finish})
 	return h
 }

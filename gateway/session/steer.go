@@ -53,6 +53,9 @@ func (h *Handler) obey(k *pubsub.Command) {
 			s.dismiss(h, c, k.Channel)
 		}
 	}
+	if k.Do == pubsub.DoRevoke || k.Do == pubsub.DoDisconnect {
+		h.withdraw(k)
+	}
 }
 
 // meant are the connections that a command is about.

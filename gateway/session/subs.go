@@ -13,6 +13,7 @@ type sub struct {
 	member hub.Member
 	name   string // its channel's, also when the member has left
 	asked  *asked // until it has been answered
+	token  *shown // nil: none was needed
 	due    int64  // the second of Handler.expiry in which its token is over; 0: it has none, or one for good
 	kind   subKind
 }
