@@ -22,6 +22,22 @@ type shaky struct {
 
 var errShaken = errors.New("no answer")
 
+// refusal is a Redis' that has no memory left.
+type refusal string
+
+func (r refusal) Error() string { return string(r) }
+func (refusal) RedisError()     {}
+
+const errRefused = refusal("OOM command not allowed when used memory > 'maxmemory'.")
+
+// errorOf is what a fault is answered with.
+func errorOf(fault string) error {
+	if fault == "refused" {
+		return errRefused
+	}
+	return errShaken
+}
+
 func (s *shaky) calls(ctx context.Context, calls []call) []answer {
 	answers := make([]answer, len(calls))
 	for i, c := range calls {
@@ -30,7 +46,7 @@ func (s *shaky) calls(ctx context.Context, calls []call) []answer {
 			answers[i] = s.far.calls(ctx, []call{c})[0]
 		}
 		if fault != "" {
-			answers[i] = answer{err: errShaken}
+			answers[i] = answer{err: errorOf(fault)}
 		}
 	}
 	return answers
@@ -42,7 +58,7 @@ func (s *shaky) Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) (
 		cmds, err = s.far.Pipelined(ctx, fn)
 	}
 	if fault != "" {
-		return nil, errShaken
+		return nil, errorOf(fault)
 	}
 	return cmds, err
 }
@@ -253,6 +269,49 @@ func TestPresenceAgainstModel(t *testing.T) {
 			},
 		})
 	})
+}
+
+// Who comes and goes while Redis refuses what is written leaves nothing behind.
+func TestPresenceRefused(t *testing.T) {
+	e, err := StartEmbedded("127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	r, err := Open(Options{URL: e.URL()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	fault := "refused"
+	p := newPresence(&shaky{whole{r, keyed{r, registry("sluice:")}}, func() string { return fault }}, PresenceOptions{Life: "a.1", Changes: 3, Calls: 2})
+	w := presenceWriter{p}
+	write := func() {
+		w.retry()
+		for i := 0; i < 100 && w.step(t.Context()); i++ {
+		}
+	}
+	p.Join("stays", Attendee{Conn: "stays"})
+	for i := range 50 {
+		for _, channel := range []string{"stays", fmt.Sprint(i)} {
+			p.Join(channel, Attendee{Conn: fmt.Sprint(i)})
+			write()
+			p.Leave(channel, fmt.Sprint(i))
+			write()
+		}
+	}
+	p.mu.Lock()
+	if seats := len(p.rooms["stays"].seats); seats != 1 {
+		t.Errorf("where one stays are %d seats", seats)
+	}
+	p.mu.Unlock()
+	fault = ""
+	write()
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if len(p.rooms) != 1 || p.byAge.Len() != 1 {
+		t.Errorf("there are %d rooms, %d by age", len(p.rooms), p.byAge.Len())
+	}
 }
 
 // wantPresent checks what is in Redis.

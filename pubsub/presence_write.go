@@ -71,8 +71,9 @@ type job struct {
 
 // change is one entry that is written or removed.
 type change struct {
-	seat *seat
-	gone bool
+	seat  *seat
+	gone  bool
+	first bool // nothing of the seat was sent before
 }
 
 // step writes for some rooms. It says whether there may be more to do at once.
@@ -83,7 +84,10 @@ func (w presenceWriter) step(ctx context.Context) bool {
 		w.trouble(err)
 		return false
 	}
-	jobs, more := w.take()
+	jobs, left, more := w.take()
+	if len(left) > 0 {
+		w.unindex(ctx, left)
+	}
 	if len(jobs) == 0 && !more {
 		return w.atRest(ctx)
 	}
@@ -129,8 +133,9 @@ func (w presenceWriter) atRest(ctx context.Context) bool {
 	return life != ""
 }
 
-// take returns the next jobs, and whether there may be others behind them.
-func (w presenceWriter) take() (jobs []job, more bool) {
+// take returns the next jobs, the rooms that all have left before Redis took anything of them,
+// and whether there may be others behind them.
+func (w presenceWriter) take() (jobs []job, left []*room, more bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.findDue()
@@ -142,13 +147,15 @@ func (w presenceWriter) take() (jobs []job, more bool) {
 		w.byAge.MoveToBack(r.age)
 		if j, ok := w.job(r); ok {
 			jobs = append(jobs, j)
+		} else {
+			left = append(left, r)
 		}
 	}
 	clear(w.queue[:n])
 	if w.queue = w.queue[n:]; len(w.queue) == 0 {
 		w.queue = nil
 	}
-	return jobs, len(w.queue) > 0
+	return jobs, left, len(w.queue) > 0
 }
 
 // findDue puts rooms in line that have to be renewed, or written again in a new
@@ -168,7 +175,7 @@ func (w presenceWriter) findDue() {
 	}
 }
 
-// job is what is to be done for a room next; false: nothing. w.mu is held.
+// job is what is to be done for a room next; false: nothing, it is left. w.mu is held.
 func (w presenceWriter) job(r *room) (j job, ok bool) {
 	j = job{room: r, channel: r.channel, life: r.life}
 	announces := flag(w.opts.Announces(r.channel))
@@ -179,8 +186,7 @@ func (w presenceWriter) job(r *room) (j job, ok bool) {
 		j.call = call{r.channel, "sluice_sweep", []any{s.life, s.before, r.cursor, announces}}
 		return j, true
 	}
-	if len(changes) == 0 && r.empty() && !r.listed { // all that came have gone before anything was written
-		w.forget(r)
+	if len(changes) == 0 && r.empty() && !r.known { // all that came have gone before anything was written
 		return j, false
 	}
 	args := []any{r.life, int(w.opts.TTL / time.Second), announces, ""}
@@ -194,12 +200,12 @@ func (w presenceWriter) job(r *room) (j job, ok bool) {
 		case !s.announced:
 			sign = "+"
 		}
+		j.changes = append(j.changes, change{seat: s, gone: !s.wanted, first: !s.sent})
 		if s.wanted {
 			s.sent = true
 			value = s.entry(r.life, r.generation)
 		}
 		args = append(args, sign, s.Conn, value)
-		j.changes = append(j.changes, change{seat: s, gone: !s.wanted})
 	}
 	j.stays = len(r.seats) > gone
 	args[3] = flag(j.stays)
@@ -239,7 +245,7 @@ func (w presenceWriter) settle(jobs []job, answers []answer) (emptied []*room, f
 		if err != nil {
 			cause = err
 			failures++
-			w.undo(j)
+			w.undo(j, err)
 			continue
 		}
 		switch {
@@ -309,10 +315,15 @@ func parseAttend(a answer) (fresh bool, lapsed []string, ok bool) {
 	return number == 1, texts(lives), ok1 && ok2
 }
 
-// undo has a job that failed done again, after a pause. w.mu is held.
-func (w presenceWriter) undo(j job) {
+// undo has a job that failed done again, after a pause. What Redis has refused it does not
+// have: of who leaves before it takes something again nothing is kept. w.mu is held.
+func (w presenceWriter) undo(j job, err error) {
 	w.stats.Failed++
+	none := wroteNothing(err)
 	for _, c := range j.changes {
+		if none && c.first {
+			c.seat.sent = false
+		}
 		j.room.change(c.seat)
 	}
 	if !j.room.queued {

@@ -97,6 +97,23 @@ func notExecuted(err error) bool {
 	return errors.As(err, &said) && isElsewhere(said.Error())
 }
 
+// wroteNothing reports whether Redis has refused a call before it wrote anything. These words
+// a script hears, too, but not once it has written; of a right that is missing it may hear late.
+// Those of another server are none of them: the one before may have written.
+func wroteNothing(err error) bool {
+	var said redis.Error
+	if !errors.As(err, &said) {
+		return false
+	}
+	text := said.Error()
+	for _, word := range []string{"OOM ", "MISCONF ", "NOREPLICAS "} {
+		if strings.HasPrefix(text, word) {
+			return true
+		}
+	}
+	return strings.HasPrefix(text, "NOPERM ") && !strings.Contains(text, "script")
+}
+
 // movedSlot reads the slot in "MOVED 866 10.0.0.7:6379".
 func movedSlot(text string) (slot uint16, ok bool) {
 	word, rest, _ := strings.Cut(text, " ")
