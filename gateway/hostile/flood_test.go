@@ -253,6 +253,9 @@ func TestManySmallMessages(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Close()
+	if err := p.SetDeadline(time.Now().Add(6 * Patience)); err != nil { // there are many of them
+		t.Fatal(err)
+	}
 	const rounds, each = 100, 2000
 	frames := strings.Repeat(Frame(0x82, "x"), each)
 	sent := make(chan error, 1)
