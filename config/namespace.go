@@ -24,7 +24,7 @@ type Namespace struct {
 
 	Presence    bool   `yaml:"presence" help:"Keeps in Redis who is subscribed to each channel, for sluice_presence and for the clients that see_presence lets see it"`
 	SeePresence Access `yaml:"see_presence" oneof:"|anyone|authenticated|user|claim|nobody" help:"Which clients may see who is subscribed, in the words of subscribe; left out it is claim: whose token allows it by name, under presence"`
-	JoinLeave   bool   `yaml:"join_leave" help:"Tells the subscribers, in dialects that can say so, who comes and goes; needs presence"`
+	JoinLeave   bool   `yaml:"join_leave" help:"Tells the subscribers, in dialects that can say so, who comes and goes, by user, connection and what its token says in info; all subscribers are told, whatever see_presence says; needs presence"`
 
 	Relay bool `yaml:"relay" help:"Has what clients send through these channels go to their subscribers at once, as a service would publish it, and not to the inbox"`
 }

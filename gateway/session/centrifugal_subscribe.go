@@ -201,12 +201,21 @@ func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *p
 			}
 			h.unsubscribedFrom(c, &s.guest, one.name)
 		case one.kind.has(subGiven):
-			s.taken(h, c, one.name, nil)
+			s.untaken(h, c, one)
 		default: // its subscribe is not answered yet, and would never be
 			s.refuse(h, c, asked.command, centrifuge.ErrInternal)
 		}
 	}
 	s.reply(h, c, &protocol.Reply{Id: command, Unsubscribe: &protocol.UnsubscribeResult{}})
+}
+
+// untaken notes that a given channel has been left before it was subscribed. The entry of
+// the connection in the inbox names those of its token already.
+func (s *centrifugal) untaken(h *Handler, c *loop.Conn, one *sub) {
+	if !one.kind.has(subSteered) {
+		h.unsubscribedFrom(c, &s.guest, one.name)
+	}
+	s.taken(h, c, one.name, nil)
 }
 
 func (s *centrifugal) leave(h *Handler, c *loop.Conn, one *sub) {

@@ -110,6 +110,6 @@ func (s *centrifugal) dismiss(h *Handler, c *loop.Conn, channel string) {
 		s.unsubscribable(h, c, one, one.asked, centrifuge.ErrPermissionDenied)
 	default:
 		s.leave(h, c, one)
-		s.taken(h, c, channel, nil)
+		s.untaken(h, c, one)
 	}
 }
