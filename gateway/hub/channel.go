@@ -58,7 +58,7 @@ type seat struct {
 	members int32
 	telling int32 // of members, those for whom gaps matter
 	waiting bool  // some of them have not been told that Redis confirmed
-	gapped  bool  // what it was handed last of a channel with a log is the news of a gap; guarded by the stream's lock, too
+	gapped  bool  // what it was handed last of a channel with a log is the news of a gap, which it has not told; guarded by the stream's lock, too
 }
 
 // seat is the reactor's, made where it has none.

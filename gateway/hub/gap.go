@@ -56,6 +56,18 @@ func (h *Hub) tellHere(c *Channel, s *seat) {
 	}
 }
 
+// toldHere takes note that a reactor tells its members of the gap now: what is missed
+// from now on is another one, even where nothing has come in between.
+func (h *Hub) toldHere(c *Channel, reactor int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for i := range c.seats {
+		if c.seats[i].reactor == int32(reactor) {
+			c.seats[i].gapped = false
+		}
+	}
+}
+
 // gapped says that a channel is heard again after messages may have been missed
 // on it. h.mu is held.
 func (h *Hub) gapped(c *Channel, cause pubsub.Cause) {

@@ -667,3 +667,24 @@ func TestGapsInTheirPlace(t *testing.T) {
 		})
 	}
 }
+
+// A gap behind one that has been told is told, too, even where nothing has come between
+// them: who has loaded the state afresh at the first has not what was lost since.
+func TestGapBehindGap(t *testing.T) {
+	b := newBench()
+	var m Member
+	b.locals[0].Join(nil, &m, "news", Wants{Gaps: true})
+	b.Subscribed("news")
+	b.turn(0)
+	for i, gaps := range []int{1, 2, 1} { // as many as there are between two turns
+		for range gaps {
+			b.unfilled(b.channels["news"])
+		}
+		b.turn(0)
+		for b.locals[0].Fan() {
+		}
+		if b.missed[&m] != i+1 {
+			t.Errorf("told %d times, want %d", b.missed[&m], i+1)
+		}
+	}
+}

@@ -138,6 +138,7 @@ func (l *Local) Fan() (more bool) {
 		l.answer(rest[0].answer)
 	case p == nil: // all have left meanwhile
 	case rest[0].gap:
+		l.hub.toldHere(rest[0].channel, l.reactor)
 		l.tellGap(p)
 	case p.isWatched():
 		l.fanWatched(p, rest[:1])
