@@ -142,7 +142,7 @@ func (l *Local) release(p *part) {
 	}
 	for _, g := range slices.Clone(p.more.groups) {
 		if g.until == 0 { // what the log says may not be all that is missing
-			g.gapped = true
+			g.gapped, g.seen = true, nil // that is from before the gap
 			continue
 		}
 		l.settle(p, g)

@@ -75,10 +75,11 @@ type bench struct {
 	boxes  []*mailbox
 	locals []*Local
 	told   map[*Member]int
+	given  map[*Member]*Recovery
 }
 
 func newBench() *bench {
-	b := &bench{wishes: wishes{}, told: map[*Member]int{}, missed: map[*Member]int{}}
+	b := &bench{wishes: wishes{}, told: map[*Member]int{}, given: map[*Member]*Recovery{}, missed: map[*Member]int{}}
 	counts := new(Gaps)
 	b.Hub = New(Options{Broker: b.wishes, Node: "n1", Life: "n1", Rules: func(string) *Rules { return &Rules{Gaps: counts} },
 		Encoders: []Encoder{Verbatim}, OnGap: func(g pubsub.Gap) { b.gaps = append(b.gaps, g) }})
@@ -88,7 +89,7 @@ func newBench() *bench {
 		b.boxes = append(b.boxes, box)
 		reactors = append(reactors, box)
 		b.locals = append(b.locals, b.Local(i, Events{
-			Confirmed: func(_ *loop.Conn, m *Member, _ *Recovery) { b.told[m]++ },
+			Confirmed: func(_ *loop.Conn, m *Member, r *Recovery) { b.told[m]++; b.given[m] = r },
 			Gap:       func(_ *loop.Conn, m *Member) { b.missed[m]++ },
 		}))
 	}
@@ -686,5 +687,32 @@ func TestGapBehindGap(t *testing.T) {
 		if b.missed[&m] != i+1 {
 			t.Errorf("told %d times, want %d", b.missed[&m], i+1)
 		}
+	}
+}
+
+// Who waits for the log while a gap passes is given nothing from before it, and is told
+// of it behind the answer: the log may have been read before, and what comes next does
+// not follow that.
+func TestGapWhileTheLogIsRead(t *testing.T) {
+	b := newBench()
+	var m Member
+	log := newRedisLog()
+	since := log.publish().Position
+	b.locals[0].Join(nil, &m, "news", Wants{Gaps: true, Recover: true, Since: since, Limit: 10})
+	b.Subscribed("news")
+	b.turn(0)
+	c := b.channels["news"]
+	r := b.Hub.log.queue[0]
+	r.history = log.history(since, 10)
+	seen := log.publish()
+	b.Deliver([]byte("news"), fmt.Appendf(nil, "\x01sluice %d %d %s\n%s", seen.Position, seen.Before, seen.Epoch, seen.Payload))
+	b.unfilled(c)
+	s := b.streamOf(c)
+	s.answer(r, s.chain.doubts, true)
+	b.turn(0)
+	for b.locals[0].Fan() {
+	}
+	if b.told[&m] != 1 || b.given[&m].Recovered || len(b.given[&m].Messages) != 0 || b.missed[&m] != 1 {
+		t.Errorf("answered %d times, with %+v; told of %d gaps", b.told[&m], b.given[&m], b.missed[&m])
 	}
 }

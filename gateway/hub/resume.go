@@ -173,7 +173,8 @@ func (l *Local) answer(r *reading) {
 		at.member.stage = catching
 		l.count(r, recovery)
 		l.events.Confirmed(at.conn, at.member, recovery.without(l.hub.life, at.conn))
-		if g.gapped && r.since == 0 && l.resuming[at.member] == g && at.member.telling { // it has nothing to be not recovered from
+		// Where the log was read before the gap, what comes next is from behind it, and does not follow.
+		if g.gapped && l.resuming[at.member] == g && at.member.telling {
 			l.events.Gap(at.conn, at.member)
 		}
 	}
