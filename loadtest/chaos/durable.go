@@ -38,6 +38,7 @@ type channelLog struct {
 
 	mu       sync.Mutex
 	messages []history.Published // guarded by mu
+	services int                 // guarded by mu; that have not published their last one
 	final    int                 // guarded by mu; the message that all must come to, -1 while there will be more
 }
 
@@ -85,6 +86,7 @@ func (d *durable) publish(ctx context.Context, quit <-chan struct{}, all *sync.W
 		if l.index%3 == 0 {
 			services = 2
 		}
+		l.services = services
 		for range services {
 			s := &service{log: l, publisher: &publisher{router: hasty{d.rig.backend.router}, channel: prefix + l.channel}}
 			all.Go(func() { s.run(ctx, quit, every*time.Duration(services)) })

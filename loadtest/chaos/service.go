@@ -131,6 +131,7 @@ func (l *channelLog) acked(number int, reply any) bool {
 func (l *channelLog) end(number int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	l.services--
 	if l.final < 0 || l.messages[number].Position > l.messages[l.final].Position {
 		l.final = number
 	}
@@ -140,7 +141,7 @@ func (l *channelLog) end(number int) {
 func (l *channelLog) last() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.final < 0 {
+	if l.final < 0 || l.services > 0 {
 		return 0
 	}
 	return l.messages[l.final].Position

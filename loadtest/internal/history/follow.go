@@ -104,10 +104,14 @@ type chain struct {
 	epoch   string           // of base; "": not known
 	seen    map[uint64]int32 // by position: number
 	resumed bool             // no message has come since recovered:true
+	notice  Heard            // the last thing that was no message
 }
 
 func (c *chain) follow() {
 	for _, e := range c.f.Heard {
+		if e.Kind < HeardMessage {
+			c.notice = e
+		}
 		switch e.Kind {
 		case HeardSubscribed:
 			c.begin(e)
@@ -259,6 +263,12 @@ func (c *chain) book(at int64, f Followed) {
 func (c *chain) odd(e Heard, f Followed, format string, args ...any) {
 	c.book(e.At, f)
 	if len(c.v.Oddness) < maxOddness {
-		c.v.Oddness = append(c.v.Oddness, fmt.Sprintf("follower %d of %s on %s at %s ", c.f.Number, c.log.Channel, e.Node, clock(e.At))+fmt.Sprintf(format, args...))
+		c.v.Oddness = append(c.v.Oddness, fmt.Sprintf("follower %d of %s on %s at %s ", c.f.Number, c.log.Channel, e.Node, clock(e.At))+fmt.Sprintf(format, args...)+c.notice.since(c))
 	}
+}
+
+// since says for people what a follower was told before, and how far it had come.
+func (h Heard) since(c *chain) string {
+	said := [...]string{"subscribed", "recovered:true", "recovered:false", "a gap"}[h.Kind]
+	return fmt.Sprintf("; told %s at %s by %s, position %d, since %d; all looked for up to %d", said, clock(h.At), h.Node, h.Position, h.Since, c.base)
 }
