@@ -11,7 +11,10 @@ import (
 	"sluice/pubsub/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	// A pool that could not dial goes on trying, and notices within a second that it has been closed.
+	goleak.VerifyTestMain(m, goleak.IgnoreAnyFunction("github.com/redis/go-redis/v9/internal/pool.(*ConnPool).tryDial"))
+}
 
 // open opens a broker that the test closes.
 func open(t testing.TB, o pubsub.Options) *pubsub.Redis {

@@ -84,13 +84,17 @@ func (w *inboxWriter) divert() (lost bool) {
 	return lost
 }
 
+// owedBatch is how many entries that are owed go into one pipeline, and nothing else
+// does: a Redis that could not take many in time takes a few.
+const owedBatch = 64
+
 // takeOwed removes the next entries that are owed and due. w.mu is held.
 func (w *inboxWriter) takeOwed(now time.Time) []waiting {
 	if now.Before(w.owedNext) {
 		return nil
 	}
 	n, size := 0, int64(0)
-	for n < len(w.owed) && n < w.opts.Batch {
+	for n < len(w.owed) && n < min(w.opts.Batch, owedBatch) {
 		next := w.owed[n].entry.size()
 		if n > 0 && size+next > w.opts.BatchBytes {
 			break

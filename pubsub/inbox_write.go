@@ -108,7 +108,9 @@ func (w *inboxWriter) take() []waiting {
 	if len(w.owed) > 0 {
 		lost = w.divert()
 	}
-	batch = w.takeQueued(batch)
+	if len(batch) == 0 {
+		batch = w.takeQueued(batch)
+	}
 	w.flight = time.Time{}
 	if len(batch) > 0 {
 		w.flight = batch[0].added
