@@ -116,7 +116,8 @@ func TestRFC6455(t *testing.T) {
 				t.Errorf("got %s\nwant %s", got, row.want)
 			}
 			c.Close()
-			until(t, "the end", func() bool { return n.Stats().Connections == 0 })
+			// The handler is told after the connection is counted out.
+			until(t, "the end", func() bool { return n.Stats().Connections == 0 && (row.end == "" || len(told.all()) > 0) })
 			switch got := told.all(); {
 			case row.end == "" && len(got) > 0, row.end != "" && len(got) != 1, row.end != "" && !strings.HasPrefix(got[0], row.end):
 				t.Errorf("told %q, want %q", got, row.end)
