@@ -165,7 +165,7 @@ func newMetrics(a *App) *metrics {
 	counter("unwanted_total", "Messages from Redis for channels that had just been left.", func(s *snapshot) float64 { return float64(s.hub.Unwanted) })
 	counter("log_readings_total", "Readings of durable channels' logs: to fill what did not come live, or for clients that come back.", func(s *snapshot) float64 { return float64(s.hub.Readings) })
 	counter("log_reading_failures_total", "Of those, how many failed; they are tried again.", func(s *snapshot) float64 { return float64(s.hub.ReadFailed) })
-	counter("log_filled_total", "Durable messages that did not come live, and were filled in from the log.", func(s *snapshot) float64 { return float64(s.hub.Filled) })
+	counter("log_filled_total", "Entries of logs that were read because a durable message had not come live, or might not have.", func(s *snapshot) float64 { return float64(s.hub.Filled) })
 	counter("log_holes_total", "Gaps on durable channels that the log could not fill; the subscribers are told.", func(s *snapshot) float64 { return float64(s.hub.Holes) })
 	counter("repeated_total", "Durable messages that came again, and were dropped.", func(s *snapshot) float64 { return float64(s.hub.Repeated) })
 	counter("recoveries_total", "Subscriptions that went on from a client's position and missed nothing.", func(s *snapshot) float64 { return float64(s.hub.Recovered) })

@@ -7,8 +7,14 @@
 //
 // The Hub is shared and has the one lock of the way down, taken for reading
 // for each message. A Local is one reactor's half, owned by it and without a
-// lock. A message is encoded once for each form that its subscribers take, plain
-// or deflated, into a frame that all of them are sent by reference.
+// lock. A message is encoded once for each form that its subscribers take (form.go),
+// plain or deflated, into a frame that all of them are sent by reference.
+//
+// Of a channel whose messages stand in a log, a stream (stream.go) follows that: its
+// chain (chain.go) compares the position of each message with the one before it, and
+// what did not come live is read from the log (reading.go) before anything goes on, or
+// told as a gap. Members that come back wait as a group (resume.go) for one reading of
+// the log, which is put together with what came live meanwhile (merge.go).
 //
 // Each subscribe connection to Redis has a lane of its own here, with what its
 // receive loop needs; a channel belongs to the lane that Redis confirmed it on last,

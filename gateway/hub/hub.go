@@ -225,7 +225,7 @@ type Stats struct {
 
 	Readings   int64 // of channels' logs
 	ReadFailed int64 // of those
-	Filled     int64 // messages that did not come live, and were filled in from the log
+	Filled     int64 // entries of logs that were read because a message had not come live, or might not have
 	Repeated   int64 // messages that came again, and were dropped
 	Holes      int64 // gaps on channels with a log that it could not fill
 	Recovered  int64 // members that resumed and missed nothing
