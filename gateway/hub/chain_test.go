@@ -485,3 +485,24 @@ func TestReadingsInLine(t *testing.T) {
 		t.Errorf("read from %v, want %v", got, want)
 	}
 }
+
+// Who resumes where a chain has given up is not told without the log that nothing was
+// missed.
+func TestNothingIsKnownAfterGivingUp(t *testing.T) {
+	log := newRedisLog()
+	s := &stream{}
+	s.chain.follows(log.publish())
+	key := readingKey{since: s.chain.last, limit: 10}
+	if s.keptFor(key) == nil {
+		t.Fatal("the log has to be read for what the chain knows")
+	}
+	if v, covered := s.chain.doubt(); !v.ask || !covered {
+		t.Fatal("it does not ask")
+	}
+	for range maxTries + 1 {
+		s.chain.filled(s.chain.asked, pubsub.History{}, errors.New("no answer"))
+	}
+	if s.chain.asking || s.keptFor(key) != nil {
+		t.Errorf("asking %v; it knows that nothing was missed", s.chain.asking)
+	}
+}

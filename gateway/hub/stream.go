@@ -31,7 +31,7 @@ type kept struct {
 // is held.
 func (s *stream) keptFor(key readingKey) *pubsub.History {
 	c := &s.chain
-	if c.last == 0 || c.asking {
+	if c.last == 0 || c.asking || c.unsure { // something may have been missed, of which only the log knows
 		return nil
 	}
 	if key.since == c.last { // what has come live tells that nothing was published since
