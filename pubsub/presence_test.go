@@ -188,7 +188,7 @@ func TestPresenceOfMany(t *testing.T) {
 		all = append(all, fmt.Sprintf("u%d-%d", i%100, i))
 	}
 	a.join("room", all...)
-	pubsubtest.Eventually(t, "all are written", func() bool { return a.Presence.Stats().Written == 3000 && a.Presence.Stats().Pending == 0 })
+	pubsubtest.Eventually(t, "all are written", func() bool { return a.Presence.Stats().Written >= 3000 && a.Presence.Stats().Pending == 0 })
 	if n, users, err := a.AttendanceStats(t.Context(), "room"); n != 3000 || users != 100 || err != nil {
 		t.Errorf("counted are %d, %d, %v", n, users, err)
 	}
