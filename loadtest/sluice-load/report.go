@@ -65,6 +65,8 @@ type Traffic struct {
 	PerSecond    float64      `json:"per_second"`
 	ServerMicros float64      `json:"server_cpu_us_per_delivery"` // the same number as CPU s per million
 	Latency      Latency      `json:"latency"`
+	Stalled      int64        `json:"stalled,omitempty"`     // subscribers that did not read
+	Cut          int64        `json:"stalled_ended"`         // of these, ended by the server by the end of the window
 	PublishLag   *Latency     `json:"publish_lag,omitempty"` // open loop: how late the generator itself was
 	Cost         Cost         `json:"cost"`
 	Proof        proof.Counts `json:"proof"`
@@ -170,6 +172,12 @@ func (r *Report) Table(out io.Writer) {
 		row("  latency", "%v", t.Latency)
 		if t.PublishLag != nil {
 			row("  generator's own delay", "%v", *t.PublishLag)
+		}
+		if t.Stalled > 0 {
+			row("  stalled", "%d subscribers, %d of them ended by the server", t.Stalled, t.Cut)
+			if t.Cost.Server != nil {
+				row("  growth of RssAnon", "%.1f MiB in the window", float64(t.Cost.Server.RSSAnon)/(1<<20))
+			}
 		}
 		t.Cost.table(row, "delivery", t.ServerMicros)
 		p := t.Proof

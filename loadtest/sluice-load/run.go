@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -30,6 +31,9 @@ type run struct {
 func newRun(env *outside, o *common, scenario, rawURL string, channels []string) (*run, error) {
 	r := &run{outside: env, o: o, channels: channels}
 	r.report = &Report{Scenario: scenario, URL: rawURL, Started: time.Now().UTC(), Machine: meter.Describe()}
+	if o.Rest && o.PID == 0 {
+		return nil, errors.New("--rest needs --pid: whose rest?")
+	}
 	if o.PID != 0 {
 		server, err := meter.Open(o.PID)
 		if err != nil {
@@ -60,6 +64,9 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 	o.Target, o.Workers, o.Concurrency, o.Timeout = target, r.o.Workers, r.o.Concurrency, r.o.Timeout
 	if o.Rate == 0 {
 		o.Rate = r.o.DialRate
+	}
+	if o.Answers, err = answersOf(r.o.Answer); err != nil {
+		return err
 	}
 	o.Channel = func(id int) string { return r.channels[id%len(r.channels)] }
 	if o.Sources == nil {
@@ -94,6 +101,9 @@ func (r *run) connect() error {
 	if err != nil {
 		return err
 	}
+	if err := r.rest(); err != nil {
+		return err
+	}
 	after, err := r.mark()
 	if err != nil {
 		return err
@@ -108,6 +118,32 @@ func (r *run) connect() error {
 	}
 	if s.Failed > 0 {
 		r.report.fault("%d of %d connections were not opened", s.Failed, n)
+	}
+	return nil
+}
+
+// rest waits, with --rest, until the server's process has used next to nothing for a while, or --timeout is over.
+func (r *run) rest() error {
+	if !r.o.Rest {
+		return nil
+	}
+	const look = 250 * time.Millisecond
+	last, err := r.server.Sample()
+	if err != nil {
+		return err
+	}
+	for deadline := fleet.Now() + int64(r.o.Timeout); fleet.Now() < deadline; {
+		if err := r.hold(look); err != nil {
+			return err
+		}
+		now, err := r.server.Sample()
+		if err != nil {
+			return err
+		}
+		if now.Sub(last).CPU() < look/20 {
+			return nil
+		}
+		last = now
 	}
 	return nil
 }

@@ -189,7 +189,7 @@ func TestEchoIsProved(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // most of the time goes into waiting for what will not come
 			h := newHub(t)
-			h.echo = test.echo
+			h.echoing(test.echo)
 			report, _, err := load(t, h, "echo", "--url", h.ws("/echo"), "-n", "50", "--depth", "4", "--warmup", "0s", "--for", "100ms", "--quiet", "400ms", "--workers", "2")
 			if report.Traffic == nil || !test.fault(report.Traffic.Proof) || (err == nil) != (test.echo == nil) {
 				t.Fatalf("error %v, %+v", err, report.Traffic)
