@@ -123,7 +123,7 @@ func TestPoster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.close()
+	defer func() { _ = p.close() }() // done with
 	if err := p.publish(t.Context(), batch[:1]); err == nil || !strings.Contains(err.Error(), "102") {
 		t.Errorf("an error in the body: %v", err)
 	}
