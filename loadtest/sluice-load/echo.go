@@ -131,7 +131,7 @@ func (cmd *echoCmd) Run(env *outside) error {
 		return err
 	}
 	if err := cmd.measure(r, scripts, &stop); err != nil {
-		r.fleet.Stop()
+		r.stop()
 		return err
 	}
 	return r.finish()
@@ -157,6 +157,9 @@ func (cmd *echoCmd) measure(r *run, scripts []*echoes, stop *atomic.Bool) error 
 		return err
 	}
 	r.fleet.Each(func(w *fleet.Worker) { scripts[w.Index()].latency.Reset() })
+	if err := r.lookInside(); err != nil {
+		return err
+	}
 	before, err := r.mark()
 	if err != nil {
 		return err
@@ -171,6 +174,10 @@ func (cmd *echoCmd) measure(r *run, scripts []*echoes, stop *atomic.Bool) error 
 		return err
 	}
 	stop.Store(true)
+	r.span(before, after, "measured")
+	if err := r.sumUpInside(); err != nil {
+		return err
+	}
 	t := &Traffic{Deliveries: counts.Delivered - first.Delivered, Latency: latency(all), Cost: after.since(before)}
 	t.Published = t.Deliveries
 	t.PerSecond = float64(t.Deliveries) / t.Cost.Seconds

@@ -71,7 +71,7 @@ func (cmd *fanoutCmd) Run(env *outside) error {
 		return err
 	}
 	if err := f.measure(); err != nil {
-		r.fleet.Stop()
+		r.stop()
 		return err
 	}
 	return r.finish()
@@ -157,6 +157,9 @@ func (f *fanout) traffic() error {
 	}
 	f.fleet.Each(func(w *fleet.Worker) { f.scripts[w.Index()].latency.Reset() })
 	f.lag.Reset()
+	if err := f.lookInside(); err != nil {
+		return err
+	}
 	before, err := f.mark()
 	if err != nil {
 		return err
@@ -169,6 +172,10 @@ func (f *fanout) traffic() error {
 	if err != nil {
 		return err
 	}
+	if err := f.sumUpInside(); err != nil {
+		return err
+	}
+	f.span(before, after, "measured")
 	t := &Traffic{Published: f.published() - published, Deliveries: f.tally.delivered.Load() - delivered, Cost: after.since(before)}
 	t.PerSecond = float64(t.Deliveries) / t.Cost.Seconds
 	t.ServerMicros = t.Cost.perUnit(t.Deliveries)
