@@ -27,7 +27,8 @@ var sections = []section{
 	{"Presence", []string{"presence_"}},
 	{"Nodes", []string{"node", "lease_", "build_", "ready", "panics_", "log_lines_"}},
 	{"Slow clients and limits", []string{"slow_", "dropped_total", "conflated_", "backlog_", "blocked_", "limits_", "excesses_", "incomplete_", "mailbox_"}},
-	{"Messages", []string{"messages_", "bytes_", "writes_", "sends_", "deliveries_", "direct_", "reactor_", "subscriptions", "channels"}},
+	{"Latency", []string{"delivery_", "reactor_"}},
+	{"Messages", []string{"messages_", "bytes_", "writes_", "sends_", "deliveries_", "direct_", "subscriptions", "channels"}},
 	{"Connections", []string{""}},
 }
 
@@ -55,7 +56,10 @@ func panelOf(f shown) panel {
 	case strings.HasSuffix(f.name, "_bytes"):
 		unit = "bytes"
 	}
-	if f.counter {
+	if f.kind == "histogram" {
+		return quantiles(f)
+	}
+	if f.kind == "counter" {
 		query, unit = "rate("+query+"[$__rate_interval])", "ops"
 		if strings.HasPrefix(f.name, "sluice_bytes_") {
 			unit = "Bps"
@@ -65,6 +69,16 @@ func panelOf(f shown) panel {
 		legend += " {{" + label + "}}"
 	}
 	return panel{f.name, f.help, unit, []string{query}, []string{legend}}
+}
+
+// quantiles is a histogram as a graph: what half, and all but one in a hundred and in a thousand, are below.
+func quantiles(f shown) panel {
+	p := panel{title: f.name, description: f.help, unit: "s"}
+	for _, q := range []string{"0.5", "0.99", "0.999"} {
+		p.queries = append(p.queries, "histogram_quantile("+q+", sum by (instance, le) (rate("+f.name+"_bucket{%s}[$__rate_interval])))")
+		p.legends = append(p.legends, "{{instance}} "+q)
+	}
+	return p
 }
 
 // board makes the dashboard: the overview, and a row for each section with a panel for each metric.

@@ -19,7 +19,7 @@ type figures []shown
 
 type shown struct {
 	name, help string
-	counter    bool
+	kind       string   // counter, gauge, histogram
 	labels     []string // of one of its series, in order
 }
 
@@ -55,7 +55,8 @@ func liveFigures(t *testing.T) figures {
 	var all figures
 	help := regexp.MustCompile(`(?m)^# HELP (sluice_\S+) (.*)$`)
 	for _, m := range help.FindAllStringSubmatch(page, -1) {
-		f := shown{name: m[1], help: strings.ReplaceAll(m[2], `\\`, `\`), counter: strings.Contains(page, "\n# TYPE "+m[1]+" counter\n")}
+		f := shown{name: m[1], help: strings.ReplaceAll(m[2], `\\`, `\`)}
+		f.kind = regexp.MustCompile(`(?m)^# TYPE ` + m[1] + ` (\w+)$`).FindStringSubmatch(page)[1]
 		if series := regexp.MustCompile(`(?m)^` + m[1] + `\{([^}]*)\}`).FindStringSubmatch(page); series != nil {
 			for _, pair := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(series[1], -1) {
 				f.labels = append(f.labels, pair[1])
@@ -88,6 +89,9 @@ func namedInSource(t *testing.T) (names []string) {
 	return names
 }
 
+// has says whether there is a metric of that name, or a histogram with such a series.
 func (all figures) has(name string) bool {
-	return slices.ContainsFunc(all, func(f shown) bool { return f.name == name })
+	return slices.ContainsFunc(all, func(f shown) bool {
+		return f.name == name || f.kind == "histogram" && (name == f.name+"_bucket" || name == f.name+"_sum" || name == f.name+"_count")
+	})
 }

@@ -30,6 +30,8 @@ type metrics struct {
 	probe   *prometheus.Desc
 	lane    *prometheus.Desc
 	api     *prometheus.Desc
+	spreads []spread
+	stalls  *prometheus.Desc
 }
 
 // metric is one figure of a snapshot.
@@ -89,7 +91,7 @@ type snapshot struct {
 // metricsHandler serves /metrics.
 func (a *App) metricsHandler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(newMetrics(a), newInboxLags(a), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(newMetrics(a), newInboxLags(a), runtimeMetrics(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return promhttp.HandlerFor(registry, promhttp.HandlerOpts{ErrorLog: a.complaints()})
 }
 
@@ -250,6 +252,7 @@ func newMetrics(a *App) *metrics {
 		}
 		return float64(s.app.logLost())
 	})
+	m.addTimes()
 	return m
 }
 
@@ -286,6 +289,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.probe
 	ch <- m.lane
 	ch <- m.api
+	m.describeTimes(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -323,5 +327,6 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.api, prometheus.CounterValue, float64(done), method, "done")
 		ch <- prometheus.MustNewConstMetric(m.api, prometheus.CounterValue, float64(failed), method, "error")
 	})
+	m.collectTimes(ch, s)
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

@@ -24,7 +24,7 @@ func BenchmarkMailbox(b *testing.B) {
 				for range burst {
 					m.offer(event, 100)
 				}
-				m.take()
+				m.take(nil)
 				m.release()
 			}
 		})

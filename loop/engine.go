@@ -36,6 +36,7 @@ type Engine struct {
 	dropped      atomic.Int64 // sockets closed at once, because even of those there were too many
 	accepted     atomic.Int64
 	acceptErrors atomic.Int64
+	stalls       atomic.Int64 // of the process
 	draining     atomic.Bool
 
 	accepting  sync.WaitGroup // Serve calls
@@ -171,14 +172,22 @@ func (e *Engine) newReactor(index int, newHandler func(*Reactor) Handler) (*Reac
 // readBuffer is, in bytes, what a reactor reads from one socket at a time.
 const readBuffer = 64 << 10
 
-// tick rings every reactor often enough for its timing wheel.
+// tick rings every reactor often enough for its timing wheel, and notes when, so
+// that the reactor knows how late it is.
 func (e *Engine) tick() {
 	t := time.NewTicker(tickLength)
 	defer t.Stop()
-	for {
+	for last := e.now(); ; {
 		select {
 		case <-t.C:
+			now := e.now()
+			if late := now - last - tickLength; late > stallLimit {
+				e.stalls.Add(1)
+				e.log.Warn(stallLines[StallProcess], zap.Duration("took", late))
+			}
+			last = now
 			for _, r := range e.reactors {
+				r.count.rung.CompareAndSwap(0, int64(now))
 				r.bell.ring()
 			}
 		case <-e.stopTicker:
@@ -215,6 +224,7 @@ func (e *Engine) Stats() Stats {
 		s.Mailbox += int64(r.box.depth())
 	}
 	s.Limits[LimitAcceptRate] = e.paced.Load()
+	s.Stalls[StallProcess] = e.stalls.Load()
 	s.sumUp()
 	return s
 }

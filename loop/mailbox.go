@@ -13,6 +13,8 @@ type mailbox struct {
 	size   int   // bytes of the events in in, as told to offer; guarded by mu
 	closed bool  // guarded by mu
 
+	arrivals []arrival // guarded by mu; of the bursts that what is in in belongs to, oldest first
+
 	out []any // owned by the reactor: the last take's, reused
 }
 
@@ -38,13 +40,16 @@ func (m *mailbox) offer(event any, size int) (ok bool) {
 	return ok
 }
 
-// take empties the mailbox. The result is valid until release.
-func (m *mailbox) take() []any {
+// take empties the mailbox, and appends when what it held had arrived. The events are
+// valid until release.
+func (m *mailbox) take(arrivals []arrival) ([]any, []arrival) {
 	m.mu.Lock()
 	m.out, m.in = m.in, m.out
 	m.size = 0
+	arrivals = append(arrivals, m.arrivals...)
+	m.arrivals = m.arrivals[:0]
 	m.mu.Unlock()
-	return m.out
+	return m.out, arrivals
 }
 
 // release forgets the events of the last take, so that what they refer to may

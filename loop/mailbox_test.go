@@ -78,7 +78,7 @@ func TestOfferIsBounded(t *testing.T) {
 					t.Errorf("%d accepted, %d deep, want %d", accepted, m.depth(), row.accepted)
 				}
 				m.put("y") // always
-				if got := len(m.take()); got != accepted+1 {
+				if got, _ := m.take(nil); len(got) != accepted+1 {
 					t.Errorf("took %d", got)
 				}
 				m.release()
@@ -104,7 +104,7 @@ func TestMailboxLetsGo(t *testing.T) {
 	for range 10 * maxIdleMailbox {
 		m.put(t)
 	}
-	m.take()
+	m.take(nil)
 	m.release()
 	if cap(m.out) > maxIdleMailbox {
 		t.Errorf("%d slots kept after a burst", cap(m.out))
@@ -112,7 +112,7 @@ func TestMailboxLetsGo(t *testing.T) {
 	for range 10 {
 		m.put(t)
 	}
-	events := m.take()
+	events, _ := m.take(nil)
 	m.release()
 	for i, e := range events[:cap(events)] {
 		if e != nil {

@@ -55,12 +55,14 @@ type Reactor struct {
 	backlogs backlogs
 	inflater codec.Inflater
 	deflater codec.Deflater
-	scratch  []byte  // for putting chunks and small frames together
-	events   []any   // of the mailbox's last take, not yet handed on
-	dirty    []*Conn // to be flushed
-	flushed  int     // how many of dirty have been
-	burst    int     // how many of dirty must have been before more events are handed on
-	resumed  []*Conn // opened, with bytes held back
+	scratch  []byte    // for putting chunks and small frames together
+	events   []any     // of the mailbox's last take, not yet handed on
+	dirty    []*Conn   // to be flushed
+	flushed  int       // how many of dirty have been
+	burst    int       // how many of dirty must have been before more events are handed on
+	resumed  []*Conn   // opened, with bytes held back
+	arrivals []arrival // of the bursts that were taken and are not flushed
+	dog      watchdog
 }
 
 // Index is the reactor's number, from 0.
@@ -85,8 +87,15 @@ func (r *Reactor) Offer(event any, size int) bool {
 	return ok
 }
 
-// Wake asks for a turn, in which what was offered is handled.
-func (r *Reactor) Wake() { r.bell.ring() }
+// Wake asks for a turn, in which what was offered is handled. received is when the
+// first of it came into this process: how long it takes from there to the sockets is
+// counted. The zero time is for what is not to be.
+func (r *Reactor) Wake(received time.Time) {
+	if !received.IsZero() {
+		r.box.arrived(received.Sub(r.engine.began))
+	}
+	r.bell.ring()
+}
 
 // Conn is the connection with that identity, or nil if it has ended or is
 // another reactor's.
@@ -249,9 +258,8 @@ const (
 func (r *Reactor) turn() {
 	r.owner.check()
 	r.bell.answer()
-	r.count.turns.Add(1)
 	now := r.engine.now()
-	r.count.lastTurn.Store(int64(now))
+	r.beginTurn(now)
 	r.turning = true
 	if tick := r.clock.advance(uint32(now/tickLength), r.wheel.now); tick != r.wheel.now {
 		r.wheel.turn(tick, r.expire)
@@ -272,13 +280,20 @@ func (r *Reactor) turn() {
 	if end := r.ending.Swap(nil); end != nil {
 		r.endAll(*end)
 	}
+	r.passed(StallDeadlines)
 	if r.flushed >= r.burst {
 		r.handOn(now)
 		r.takeHeld()
 		r.burst = len(r.dirty)
+		r.passed(StallEvents)
 	}
 	r.flushSlice()
 	r.turning = false
+	now = r.passed(StallFlush)
+	if r.burst == 0 && len(r.events) == 0 {
+		r.delivered(now)
+	}
+	r.endTurn()
 	if len(r.dirty) > 0 || len(r.events) > 0 || r.box.depth() > 0 {
 		r.bell.ring()
 	}
@@ -300,7 +315,7 @@ func (r *Reactor) expire(c *Conn) {
 // turn may take that began at now.
 func (r *Reactor) handOn(now time.Duration) {
 	if len(r.events) == 0 {
-		r.events = r.box.take()
+		r.events, r.arrivals = r.box.take(r.arrivals)
 	}
 	for len(r.events) > 0 {
 		n := min(len(r.events), eventBatch)

@@ -1,6 +1,9 @@
 package loop
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // counters are one reactor's figures. The reactor adds, any goroutine reads.
 // The padding keeps two reactors' counters off one cache line.
@@ -23,6 +26,12 @@ type counters struct {
 	turns       atomic.Int64
 	limits      [Limits]atomic.Int64
 	lastTurn    atomic.Int64 // nanoseconds of the engine's clock
+	rung        atomic.Int64 // the same: when the ticker rang, which the reactor has not answered; 0: it has
+	stalls      [Stalls]atomic.Int64
+	turn        Durations // of turns
+	lag         Durations // from the ticker's ring to the turn
+	delivery    Durations // from receiving a burst to having flushed the last connection
+	longest     peak      // turn
 	_           [64]byte
 }
 
@@ -55,6 +64,12 @@ type Stats struct {
 	Turns          int64 // turns taken by reactors
 
 	Limits [Limits]int64 // how often clients reached each
+	Stalls [Stalls]int64 // how often reactors were held up by each
+
+	Turn     Distribution  // of turns
+	Longest  time.Duration // the longest turn of the last 15 to 30 seconds
+	Lag      Distribution  // of how long reactors left what comes waiting, ten samples a second for each
+	Delivery Distribution  // from Reactor.Wake's received to the flush of the last connection, by burst and reactor
 }
 
 // add sums a reactor's counters into s.
@@ -76,6 +91,13 @@ func (s *Stats) add(c *counters) {
 	for l := range c.limits {
 		s.Limits[l] += c.limits[l].Load()
 	}
+	for i := range c.stalls {
+		s.Stalls[i] += c.stalls[i].Load()
+	}
+	s.Turn.Count(&c.turn)
+	s.Lag.Count(&c.lag)
+	s.Delivery.Count(&c.delivery)
+	s.Longest = max(s.Longest, c.longest.most())
 }
 
 // sumUp fills in what follows from the limits that were reached.

@@ -15,8 +15,9 @@ type emitter struct {
 	name  string           // of where the messages come from, in what is told of losses
 	sound func() time.Time // since when nothing was missed; nil: it is not known
 
-	offered  []bool // reactors that have to be woken
-	lost     []loss // what reactors did not take since the burst began
+	offered  []bool    // reactors that have to be woken
+	received time.Time // when the burst came from Redis; zero: it did not
+	lost     []loss    // what reactors did not take since the burst began
 	deflater codec.Deflater
 	scratch  Message
 }
@@ -135,9 +136,10 @@ func (e *emitter) wake() {
 	for i, offered := range e.offered {
 		if offered {
 			e.offered[i] = false
-			e.h.reactors[i].Wake()
+			e.h.reactors[i].Wake(e.received)
 		}
 	}
+	e.received = time.Time{}
 	if len(e.lost) > 0 {
 		e.tellLosses()
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"sluice/loop"
 	"sluice/pubsub"
@@ -27,7 +28,7 @@ type Broker interface {
 type Reactor interface {
 	Post(event any)                 // never lost
 	Offer(event any, size int) bool // false: lost; handled after Wake
-	Wake()
+	Wake(received time.Time)        // when the first of it came from Redis; zero: it is not to be timed
 }
 
 // Hub is the shared half of the channel table. It implements pubsub.Sink. Any

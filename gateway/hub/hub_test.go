@@ -51,11 +51,13 @@ type mailbox struct {
 	events []any
 	full   bool
 	woken  int
+
+	received time.Time // as Wake was told last
 }
 
 func (m *mailbox) Post(event any) { m.events = append(m.events, event) }
 
-func (m *mailbox) Wake() { m.woken++ }
+func (m *mailbox) Wake(received time.Time) { m.woken, m.received = m.woken+1, received }
 
 func (m *mailbox) Offer(event any, _ int) bool {
 	if m.full {
@@ -302,6 +304,29 @@ func TestRuns(t *testing.T) {
 	}
 }
 
+// A burst is timed from its first message on, whoever that is for.
+func TestBurstsAreTimed(t *testing.T) {
+	bench := newBench()
+	var m Member
+	bench.locals[0].Join(nil, &m, "news", Wants{})
+	box := bench.boxes[0]
+	bench.Deliver([]byte("nobody"), []byte("x"))
+	first := bench.received
+	bench.Deliver([]byte("news"), []byte("x"))
+	bench.Delivered()
+	if first.IsZero() || !box.received.Equal(first) {
+		t.Errorf("received at %v, and the reactor was told %v", first, box.received)
+	}
+	if bench.Delivered(); !bench.received.IsZero() || box.woken != 1 {
+		t.Errorf("%v is left of a burst, woken %d times", bench.received, box.woken)
+	}
+	bench.Deliver([]byte("news"), []byte("x"))
+	bench.Delivered()
+	if !box.received.After(first) {
+		t.Errorf("the next burst was received at %v, the one before at %v", box.received, first)
+	}
+}
+
 func TestConnNames(t *testing.T) {
 	for _, id := range []loop.ConnID{0, 1, 1<<32 | 7, ^loop.ConnID(0)} {
 		if got, ok := ParseConn("n1", ConnName("n1", id)); !ok || got != id {
@@ -331,7 +356,7 @@ func BenchmarkDeliver(b *testing.B) {
 type sink struct{}
 
 func (sink) Post(any)            {}
-func (sink) Wake()               {}
+func (sink) Wake(time.Time)      {}
 func (sink) Offer(any, int) bool { return true }
 
 // BenchmarkDeliverLanes has as many lanes as processors, with channels of their

@@ -3,6 +3,7 @@ package hub
 import (
 	"bytes"
 	"strings"
+	"time"
 
 	"sluice/pubsub"
 )
@@ -28,6 +29,9 @@ func (h *Hub) Lane(link pubsub.Link) pubsub.Receiver {
 // that is counted and told.
 func (l *lane) Deliver(channel, payload []byte) {
 	h := l.h
+	if l.received.IsZero() { // of what has been read before the loop asks for more the first
+		l.received = time.Now()
+	}
 	if string(channel) == h.direct {
 		l.deliverDirect(payload)
 		return
