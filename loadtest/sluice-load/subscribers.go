@@ -32,19 +32,9 @@ func (s *subscribers) Opened(c *fleet.Conn) {
 	}
 }
 
-// Message judges one delivery, or several where the server puts what has waited together into one message.
+// Message judges one delivery.
 func (s *subscribers) Message(c *fleet.Conn, m fleet.Message) {
-	stamp, rest, err := proof.Next(m.Payload, s.f.cmd.Size)
-	s.judge(c, stamp, err, m.At)
-	for len(rest) >= s.f.cmd.Size {
-		if stamp, rest, err = proof.Next(rest, s.f.cmd.Size); !errors.Is(err, proof.ErrNoStamp) { // an envelope's end is none
-			s.judge(c, stamp, err, m.At)
-		}
-	}
-}
-
-// judge takes one delivery that was read at that time.
-func (s *subscribers) judge(c *fleet.Conn, stamp proof.Stamp, err error, at int64) {
+	stamp, err := proof.Parse(m.Payload, s.f.cmd.Size)
 	if err != nil {
 		// A server that takes subscribe commands also answers them, and may greet: no delivery, and no fault. A delivery
 		// damaged beyond recognition is missed by the tracker all the same.
@@ -71,7 +61,7 @@ func (s *subscribers) judge(c *fleet.Conn, stamp proof.Stamp, err error, at int6
 		return
 	}
 	if s.counts.Observe(&s.trackers[i], stamp.Seq) {
-		fleet.Record(s.latency, at-stamp.Time)
+		fleet.Record(s.latency, m.At-stamp.Time)
 	}
 }
 

@@ -137,9 +137,13 @@ func (f *fanout) message(due int64) {
 func (f *fanout) stamp(channel int, name string, s proof.Stamp) {
 	s.Run, s.Channel = f.id, uint32(channel)
 	at := len(f.buf)
-	f.buf = append(f.buf, f.cmd.before...)
+	if f.cmd.Quote {
+		f.buf = append(f.buf, '"')
+	}
 	f.buf = proof.Append(f.buf, s, f.cmd.Size)
-	f.buf = append(f.buf, f.cmd.after...)
+	if f.cmd.Quote {
+		f.buf = append(f.buf, '"')
+	}
 	f.batch = append(f.batch, publication{name, f.buf[at:len(f.buf):len(f.buf)]})
 }
 

@@ -39,7 +39,6 @@ type Conn struct {
 	state   state
 	fragOp  codec.Opcode
 	writing bool // EPOLLOUT is asked for
-	stalled bool // it is not read any more
 	started int64
 	need    int    // size of the frame that carry is the beginning of; 0: not known
 	carry   []byte // received, not yet a whole frame (or not yet a whole handshake response)
@@ -116,6 +115,7 @@ func (c *Conn) end(why string) {
 		}
 		c.w.script.Closed(c, why)
 	}
+	c.w.ended(c.ID, was >= open)
 }
 
 // readable reads once and handles what came. The epoll set is level-triggered: what is left is reported again.

@@ -66,6 +66,7 @@ func (w *Worker) connect(id int) {
 	if err != nil {
 		w.count.Failed++
 		w.fault("socket: " + errname(err))
+		w.ended(id, false)
 		return
 	}
 	c := w.enlist(id, fd)

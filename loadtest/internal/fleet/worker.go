@@ -32,6 +32,7 @@ type Worker struct {
 	scratch     []byte // frames for the connection being handled; empty between events
 	random      uint32
 	dial        dialing
+	again       comebacks
 	upgradeBy   deadlines
 	closeBy     deadlines
 	holdUntil   deadlines
@@ -98,6 +99,7 @@ func (w *Worker) loop() {
 	for w.runTasks() {
 		now := Now()
 		w.startDials(now)
+		w.startComebacks(now)
 		w.expire(now)
 		n := w.wait(events, now)
 		for i := range events[:n] {
@@ -144,7 +146,7 @@ func (w *Worker) patience(now int64) int {
 	if w.holdUntil.pending() {
 		return 1
 	}
-	return 100 // deadlines are checked this often
+	return w.untilComeback(now, 100) // deadlines are checked this often
 }
 
 func (w *Worker) event(e *unix.EpollEvent) {
@@ -162,12 +164,6 @@ func (w *Worker) event(e *unix.EpollEvent) {
 	} else {
 		if e.Events&unix.EPOLLOUT != 0 && c.writing {
 			w.flush(c)
-		}
-		if c.stalled {
-			if e.Events&(unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLRDHUP) != 0 {
-				c.cut()
-			}
-			return
 		}
 		if c.state != dead && e.Events&^unix.EPOLLOUT != 0 {
 			c.readable()
@@ -211,9 +207,6 @@ func (w *Worker) flush(c *Conn) {
 // interest tells epoll what c waits for.
 func (w *Worker) interest(c *Conn) {
 	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: c.slot, Pad: c.gen}
-	if c.stalled {
-		e.Events = unix.EPOLLRDHUP
-	}
 	if c.writing || c.state == connecting {
 		e.Events |= unix.EPOLLOUT
 	}
