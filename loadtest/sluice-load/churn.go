@@ -45,7 +45,7 @@ func (cmd *churnCmd) Run(env *outside) error {
 		return err
 	}
 	if err := cmd.measure(r); err != nil {
-		r.fleet.Stop()
+		r.stop()
 		return err
 	}
 	return r.finish()

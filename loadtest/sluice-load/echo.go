@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -16,6 +17,8 @@ import (
 // echoCmd keeps a fixed number of messages in flight on each connection.
 type echoCmd struct {
 	common
+	envelope
+	Hello  string        `help:"Text message sent first on each connection, whose answer and greetings are then no fault; echoes begin when the server has had --rest."`
 	URL    string        `name:"url" default:"ws://127.0.0.1:8000/echo" help:"An endpoint that sends every message back."`
 	Depth  int           `default:"1" help:"Messages in flight per connection."`
 	Size   int           `default:"128" help:"Payload in bytes, 72 or more."`
@@ -45,8 +48,13 @@ type echoConn struct {
 	tracker proof.Tracker
 }
 
-func (s *echoes) Opened(*fleet.Conn) {}
-func (s *echoes) Turn()              {}
+func (s *echoes) Turn() {}
+
+func (s *echoes) Opened(c *fleet.Conn) {
+	if s.cmd.Hello != "" {
+		c.Send(codec.OpText, []byte(s.cmd.Hello))
+	}
+}
 
 func (s *echoes) Closed(c *fleet.Conn, _ string) {
 	e := &s.conns[c.ID/s.cmd.Workers]
@@ -57,7 +65,11 @@ func (s *echoes) Closed(c *fleet.Conn, _ string) {
 
 func (s *echoes) Message(c *fleet.Conn, m fleet.Message) {
 	stamp, err := proof.Parse(m.Payload, s.cmd.Size)
-	if err != nil || m.Op != s.op || len(m.Payload) != s.cmd.Size {
+	if errors.Is(err, proof.ErrNoStamp) && (s.cmd.Hello != "" || s.cmd.Greets) {
+		s.counts.Foreign++
+		return
+	}
+	if err != nil || m.Op != s.op || len(m.Payload) != s.cmd.Size+s.cmd.size() {
 		s.counts.Corrupt++
 		return
 	}
@@ -79,7 +91,9 @@ func (s *echoes) Message(c *fleet.Conn, m fleet.Message) {
 
 // send sends the connection's next message.
 func (s *echoes) send(c *fleet.Conn, e *echoConn) {
-	s.buf = proof.Append(s.buf[:0], proof.Stamp{Run: s.run, Kind: proof.Data, Channel: uint32(c.ID), Seq: e.next, Time: fleet.Now()}, s.cmd.Size)
+	s.buf = append(s.buf[:0], s.cmd.before...)
+	s.buf = proof.Append(s.buf, proof.Stamp{Run: s.run, Kind: proof.Data, Channel: uint32(c.ID), Seq: e.next, Time: fleet.Now()}, s.cmd.Size)
+	s.buf = append(s.buf, s.cmd.after...)
 	e.next++
 	s.flying++
 	c.Send(s.op, s.buf)
@@ -92,6 +106,9 @@ func (cmd *echoCmd) Run(env *outside) error {
 	}
 	if cmd.Depth < 1 {
 		return fmt.Errorf("--depth %d: want 1 or more", cmd.Depth)
+	}
+	if err := cmd.open(); err != nil {
+		return err
 	}
 	r, err := newRun(env, &cmd.common, "echo", cmd.URL, []string{""})
 	if err != nil {
@@ -114,7 +131,7 @@ func (cmd *echoCmd) Run(env *outside) error {
 		return err
 	}
 	if err := cmd.measure(r, scripts, &stop); err != nil {
-		r.fleet.Stop()
+		r.stop()
 		return err
 	}
 	return r.finish()
@@ -140,6 +157,9 @@ func (cmd *echoCmd) measure(r *run, scripts []*echoes, stop *atomic.Bool) error 
 		return err
 	}
 	r.fleet.Each(func(w *fleet.Worker) { scripts[w.Index()].latency.Reset() })
+	if err := r.lookInside(); err != nil {
+		return err
+	}
 	before, err := r.mark()
 	if err != nil {
 		return err
@@ -154,6 +174,10 @@ func (cmd *echoCmd) measure(r *run, scripts []*echoes, stop *atomic.Bool) error 
 		return err
 	}
 	stop.Store(true)
+	r.span(before, after, "measured")
+	if err := r.sumUpInside(); err != nil {
+		return err
+	}
 	t := &Traffic{Deliveries: counts.Delivered - first.Delivered, Latency: latency(all), Cost: after.since(before)}
 	t.Published = t.Deliveries
 	t.PerSecond = float64(t.Deliveries) / t.Cost.Seconds

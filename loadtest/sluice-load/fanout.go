@@ -14,6 +14,8 @@ import (
 // fanoutCmd publishes to many subscribers and proves every delivery.
 type fanoutCmd struct {
 	common
+	envelope
+	posting
 	URL      string        `name:"url" default:"ws://127.0.0.1:8000/ws?channel={channel}" help:"Where to subscribe; {channel} is replaced."`
 	Channel  string        `default:"news" help:"The channel, when there is one."`
 	Channels int           `default:"1" help:"Spread subscribers and messages over so many channels: c0, c1 …"`
@@ -28,6 +30,7 @@ type fanoutCmd struct {
 	For      time.Duration `default:"10s" help:"Length of the measured window."`
 	Messages int64         `default:"0" help:"End the window after so many messages; 0: only by time."`
 	Warmup   time.Duration `default:"1s" help:"Traffic before the measured window."`
+	Stalled  int           `default:"0" help:"So many of the subscribers stop reading once all are subscribed; what the others get is judged."`
 	Quiet    time.Duration `default:"5s" help:"No delivery for so long means that what is missing is lost."`
 }
 
@@ -35,6 +38,12 @@ type fanoutCmd struct {
 func (cmd *fanoutCmd) Run(env *outside) error {
 	if err := cmd.check(); err != nil {
 		return err
+	}
+	if err := cmd.open(); err != nil {
+		return err
+	}
+	if cmd.Quote {
+		cmd.before, cmd.after = append(cmd.before, '"'), append([]byte{'"'}, cmd.after...)
 	}
 	channels, err := channelNames(cmd.URL, cmd.Channel, cmd.Channels)
 	if err != nil {
@@ -47,7 +56,12 @@ func (cmd *fanoutCmd) Run(env *outside) error {
 	r.report.Settings = cmd
 	out := env.publish
 	if out == nil {
-		if out, err = newRedisPublisher(env.ctx, cmd.Redis, cmd.Prefix, cmd.Command); err != nil {
+		if cmd.Post != "" {
+			out, err = newPoster(env.ctx, &cmd.posting)
+		} else {
+			out, err = newRedisPublisher(env.ctx, cmd.Redis, cmd.Prefix, cmd.Command)
+		}
+		if err != nil {
 			return err
 		}
 		defer func() { _ = out.close() }() // all was published, or the run failed anyway
@@ -57,7 +71,7 @@ func (cmd *fanoutCmd) Run(env *outside) error {
 		return err
 	}
 	if err := f.measure(); err != nil {
-		r.fleet.Stop()
+		r.stop()
 		return err
 	}
 	return r.finish()
@@ -71,6 +85,8 @@ func (cmd *fanoutCmd) check() error {
 		return fmt.Errorf("--burst %d: want 1..%d, within which a duplicate can be told from a late message", cmd.Burst, proof.Window)
 	case cmd.Channels < 1 || cmd.Channels > cmd.Connections:
 		return fmt.Errorf("--channels %d: want 1..%d, at least one subscriber each", cmd.Channels, cmd.Connections)
+	case cmd.Stalled < 0 || cmd.Stalled >= cmd.Connections:
+		return fmt.Errorf("--stalled %d: want 0 or more, and fewer than the %d connections", cmd.Stalled, cmd.Connections)
 	case cmd.Rate < 0:
 		return fmt.Errorf("--rate %v: want 0 or more", cmd.Rate)
 	}
@@ -117,6 +133,7 @@ func (f *fanout) measure() error {
 	if err := f.subscribed(); err != nil {
 		return err
 	}
+	f.stall()
 	stop := f.progress(func(s, last fleet.Stats, seconds float64) string {
 		return fmt.Sprintf("%.0f deliveries/s, %d subscribers, %d ended unasked", float64(s.Messages-last.Messages)/seconds, s.Open, s.Lost)
 	})
@@ -140,6 +157,9 @@ func (f *fanout) traffic() error {
 	}
 	f.fleet.Each(func(w *fleet.Worker) { f.scripts[w.Index()].latency.Reset() })
 	f.lag.Reset()
+	if err := f.lookInside(); err != nil {
+		return err
+	}
 	before, err := f.mark()
 	if err != nil {
 		return err
@@ -152,6 +172,10 @@ func (f *fanout) traffic() error {
 	if err != nil {
 		return err
 	}
+	if err := f.sumUpInside(); err != nil {
+		return err
+	}
+	f.span(before, after, "measured")
 	t := &Traffic{Published: f.published() - published, Deliveries: f.tally.delivered.Load() - delivered, Cost: after.since(before)}
 	t.PerSecond = float64(t.Deliveries) / t.Cost.Seconds
 	t.ServerMicros = t.Cost.perUnit(t.Deliveries)
@@ -167,8 +191,26 @@ func (f *fanout) traffic() error {
 		lag := latency(f.lag)
 		t.PublishLag = &lag
 	}
+	t.Stalled, t.Cut = int64(f.cmd.Stalled), f.fleet.Stats().Cut
 	f.report.Traffic = t
 	return nil
+}
+
+// stall lets the first subscribers stop reading.
+func (f *fanout) stall() {
+	if f.cmd.Stalled == 0 {
+		return
+	}
+	f.fleet.Each(func(w *fleet.Worker) {
+		s := f.scripts[w.Index()]
+		w.Conns(func(c *fleet.Conn) {
+			if c.ID < f.cmd.Stalled {
+				s.Closed(c, "") // nothing is expected of it any more
+				c.Stall()
+			}
+		})
+	})
+	f.count()
 }
 
 func (f *fanout) published() (n int64) {

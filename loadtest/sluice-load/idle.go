@@ -46,7 +46,7 @@ func (cmd *idleCmd) Run(env *outside) error {
 		return err
 	}
 	if err := cmd.measure(r); err != nil {
-		r.fleet.Stop()
+		r.stop()
 		return err
 	}
 	return r.finish()
@@ -80,12 +80,14 @@ func (cmd *idleCmd) measure(r *run) error {
 	if err != nil {
 		return err
 	}
+	r.span(opened, held, "held")
 	if m.MetricsHeld, err = r.metrics(); err != nil {
 		return err
 	}
 	if r.server != nil {
 		m.Before, m.Opened, m.Held = *before.server, *opened.server, *held.server
-		if open := r.fleet.Stats().Open; open > 0 {
+		m.Open = r.fleet.Stats().Open
+		if open := m.Open; open > 0 {
 			m.PerConn = float64(m.Held.RSSAnon-m.Before.RSSAnon) / float64(open)
 		}
 		m.IdleCPU = m.Held.Sub(m.Opened).CPU().Seconds()

@@ -34,9 +34,12 @@ type common struct {
 	Header      []string      `sep:"none" placeholder:"'NAME: VALUE'" help:"Further request header; may be repeated."`
 	Also        []string      `sep:"none" placeholder:"URL" help:"Another node to connect to, in turn with --url; may be repeated."`
 	Greets      bool          `help:"The server says things of its own besides what is published, as in sluice.v1."`
+	Answer      []string      `sep:"none" placeholder:"TEXT=REPLY" help:"When the server sends exactly this, alone or as a line of a message, reply that: for servers with pings of their own; may be repeated."`
+	Rest        bool          `help:"After connecting wait until the server's process is at rest: what it does for a connection after the handshake is then counted, too. Needs --pid."`
 	PID         int           `name:"pid" help:"The server's process, on this machine: CPU time, memory, threads, descriptors are read from /proc."`
-	Metrics     string        `placeholder:"URL" help:"The server's Prometheus page: Go heap and goroutines are read from it."`
+	Metrics     string        `placeholder:"URL" help:"The server's Prometheus page: what it says of its heap, goroutines, garbage collections and reactors."`
 	JSON        string        `name:"json" placeholder:"FILE" help:"Write the report there too."`
+	HTML        string        `name:"html" placeholder:"FILE" help:"Write the report there too, as a page with plots."`
 }
 
 // outside is everything a verb needs from its surroundings.

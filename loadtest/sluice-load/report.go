@@ -28,6 +28,8 @@ type Report struct {
 	Traffic     *Traffic         `json:"traffic,omitempty"`
 	Resume      *Resume          `json:"resume,omitempty"`
 	Churn       *Churn           `json:"churn,omitempty"`
+	Inside      *Inside          `json:"inside,omitempty"` // with --metrics
+	Timeline    Timeline         `json:"timeline"`
 	Pings       int64            `json:"pings_answered"`
 	Errors      map[string]int64 `json:"errors"` // by kind
 	Faults      []string         `json:"faults"` // what makes the run a failure
@@ -52,7 +54,8 @@ type Memory struct {
 	HeldFor float64     `json:"held_s"`              // s
 	PerConn float64     `json:"anon_per_connection"` // (Held.RSSAnon - Before.RSSAnon) / open connections, bytes
 
-	IdleCPU float64 `json:"server_cpu_while_held_s"`
+	IdleCPU float64 `json:"server_cpu_while_held_s"` // pings of its own and their answers among it
+	Open    int64   `json:"open"`                    // at the end
 
 	MetricsBefore map[string]float64 `json:"metrics_before,omitempty"`
 	MetricsHeld   map[string]float64 `json:"metrics_held,omitempty"`
@@ -65,6 +68,8 @@ type Traffic struct {
 	PerSecond    float64      `json:"per_second"`
 	ServerMicros float64      `json:"server_cpu_us_per_delivery"` // the same number as CPU s per million
 	Latency      Latency      `json:"latency"`
+	Stalled      int64        `json:"stalled,omitempty"`     // subscribers that did not read
+	Cut          int64        `json:"stalled_ended"`         // of these, ended by the server by the end of the window
 	PublishLag   *Latency     `json:"publish_lag,omitempty"` // open loop: how late the generator itself was
 	Cost         Cost         `json:"cost"`
 	Proof        proof.Counts `json:"proof"`
@@ -106,11 +111,25 @@ type Latency struct {
 	P99   float64 `json:"p99_us"`
 	P999  float64 `json:"p999_us"`
 	Max   float64 `json:"max_us"`
+	HDR   string  `json:"hdr,omitempty"` // all of it, ns, as HdrHistogram's V2 encoding, compressed, in base64
 }
 
 func latency(h *hdrhistogram.Histogram) Latency {
 	at := func(q float64) float64 { return float64(h.ValueAtQuantile(q)) / 1e3 }
-	return Latency{h.TotalCount(), h.Mean() / 1e3, at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1e3}
+	l := Latency{h.TotalCount(), h.Mean() / 1e3, at(50), at(90), at(99), at(99.9), float64(h.Max()) / 1e3, ""}
+	if text, err := h.Encode(hdrhistogram.V2CompressedEncodingCookieBase); err == nil { // only where memory cannot be written to
+		l.HDR = string(text)
+	}
+	return l
+}
+
+// histogram is all of l; nil where only the percentiles are known.
+func (l *Latency) histogram() *hdrhistogram.Histogram {
+	h, err := hdrhistogram.Decode([]byte(l.HDR))
+	if err != nil {
+		return nil
+	}
+	return h
 }
 
 func (l Latency) String() string {
@@ -151,9 +170,13 @@ func (r *Report) WriteFile(name string) error {
 
 // Table writes the report for people.
 func (r *Report) Table(out io.Writer) {
-	row := func(label, format string, args ...any) {
+	r.rows(func(label, format string, args ...any) {
 		fmt.Fprintf(out, "%-26s %s\n", label, fmt.Sprintf(format, args...))
-	}
+	})
+}
+
+// rows gives each line of the table to row. A label that begins with blanks belongs to the one above.
+func (r *Report) rows(row func(label, format string, args ...any)) {
 	row("scenario", "%s of %s %s", r.Scenario, r.URL, r.Server)
 	row("machine", "%d cores, %s, Linux %s", r.Machine.Cores, r.Machine.CPU, r.Machine.Kernel)
 	if c := r.Connections; c != nil {
@@ -170,6 +193,12 @@ func (r *Report) Table(out io.Writer) {
 		row("  latency", "%v", t.Latency)
 		if t.PublishLag != nil {
 			row("  generator's own delay", "%v", *t.PublishLag)
+		}
+		if t.Stalled > 0 {
+			row("  stalled", "%d subscribers, %d of them ended by the server", t.Stalled, t.Cut)
+			if t.Cost.Server != nil {
+				row("  growth of RssAnon", "%.1f MiB in the window", float64(t.Cost.Server.RSSAnon)/(1<<20))
+			}
 		}
 		t.Cost.table(row, "delivery", t.ServerMicros)
 		p := t.Proof
@@ -192,6 +221,9 @@ func (r *Report) Table(out io.Writer) {
 			row("  server before, after", "RSS %s, %s; descriptors %d, %d; threads %d, %d",
 				size(c.Before.RSS), size(c.After.RSS), c.Before.Files, c.After.Files, c.Before.Threads, c.After.Threads)
 		}
+	}
+	if r.Inside != nil {
+		r.Inside.rows(row)
 	}
 	kinds := make([]string, 0, len(r.Errors))
 	for kind := range r.Errors {
@@ -229,7 +261,9 @@ func (m *Memory) tableProcess(row func(string, string, ...any)) {
 		row("  "+at.name, "RSS %s, RssAnon %s, %d threads, %d descriptors", size(at.u.RSS), size(at.u.RSSAnon), at.u.Threads, at.u.Files)
 	}
 	row("  per connection", "%.0f B of user-space memory (growth of RssAnon from before to held, by connection; kernel socket memory is not in it)", m.PerConn)
-	row("  CPU while held", "%.2f s", m.IdleCPU)
+	if m.HeldFor > 0 {
+		row("  CPU while held", "%.2f s: %.2f %% of a core, %.3g µs a second for each connection", m.IdleCPU, 100*m.IdleCPU/m.HeldFor, 1e6*m.IdleCPU/m.HeldFor/float64(max(m.Open, 1)))
+	}
 }
 
 // noisy is how many cores others may use on a machine without an idle one before the reader is told.

@@ -123,7 +123,7 @@ func (cmd *resumeCmd) Run(env *outside) error {
 		return err
 	}
 	if err := cmd.comeBack(r, p, at); err != nil {
-		r.fleet.Stop()
+		r.stop()
 		return err
 	}
 	return r.finish()
@@ -135,7 +135,7 @@ func (cmd *resumeCmd) leave(r *run) (at []int64, err error) {
 	if err := r.start(fleet.Options{}, func(int) fleet.Script { return leaver{at} }); err != nil {
 		return nil, err
 	}
-	defer r.fleet.Stop()
+	defer r.stop()
 	if err := r.connect(); err != nil {
 		return nil, err
 	}
@@ -199,6 +199,7 @@ func (cmd *resumeCmd) comeBack(r *run, p *redisPublisher, at []int64) error {
 		return err
 	}
 	begun = fleet.Now()
+	r.moment("all come back")
 	r.fleet.Open(cmd.Connections)
 	var mu sync.Mutex
 	arrived := func() (complete, reset int64) {

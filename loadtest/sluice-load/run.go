@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"net/url"
@@ -24,12 +25,18 @@ type run struct {
 	server   *meter.Process // nil without --pid
 	fleet    *fleet.Fleet
 	channels []string
+	began    int64       // ns
+	watching *watch      // nil while there is no fleet, or nothing to write samples to
+	inside   *meter.Page // the server's page when what it says of itself began to be counted; nil without --metrics
 }
 
 // newRun finds the server's process. Nothing is connected yet.
 func newRun(env *outside, o *common, scenario, rawURL string, channels []string) (*run, error) {
-	r := &run{outside: env, o: o, channels: channels}
+	r := &run{outside: env, o: o, channels: channels, began: fleet.Now()}
 	r.report = &Report{Scenario: scenario, URL: rawURL, Started: time.Now().UTC(), Machine: meter.Describe()}
+	if o.Rest && o.PID == 0 {
+		return nil, errors.New("--rest needs --pid: whose rest?")
+	}
 	if o.PID != 0 {
 		server, err := meter.Open(o.PID)
 		if err != nil {
@@ -61,6 +68,9 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 	if o.Rate == 0 {
 		o.Rate = r.o.DialRate
 	}
+	if o.Answers, err = answersOf(r.o.Answer); err != nil {
+		return err
+	}
 	o.Channel = func(id int) string { return r.channels[id%len(r.channels)] }
 	if o.Sources == nil {
 		var first netip.Addr
@@ -74,8 +84,22 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 		}
 		o.PerSource = perSource * (1 + len(o.Also))
 	}
-	r.fleet, err = fleet.Start(o, newScript)
-	return err
+	if r.inside == nil {
+		if err := r.lookInside(); err != nil {
+			return err
+		}
+	}
+	if r.fleet, err = fleet.Start(o, newScript); err != nil {
+		return err
+	}
+	r.startWatch()
+	return nil
+}
+
+// stop ends the fleet.
+func (r *run) stop() {
+	r.endWatch()
+	r.fleet.Stop()
 }
 
 // connect opens all connections and reports the handshakes. Fewer than all is a fault; none is an error.
@@ -94,6 +118,9 @@ func (r *run) connect() error {
 	if err != nil {
 		return err
 	}
+	if err := r.rest(); err != nil {
+		return err
+	}
 	after, err := r.mark()
 	if err != nil {
 		return err
@@ -108,6 +135,32 @@ func (r *run) connect() error {
 	}
 	if s.Failed > 0 {
 		r.report.fault("%d of %d connections were not opened", s.Failed, n)
+	}
+	return nil
+}
+
+// rest waits, with --rest, until the server's process has used next to nothing for a while, or --timeout is over.
+func (r *run) rest() error {
+	if !r.o.Rest {
+		return nil
+	}
+	const look = 250 * time.Millisecond
+	last, err := r.server.Sample()
+	if err != nil {
+		return err
+	}
+	for deadline := fleet.Now() + int64(r.o.Timeout); fleet.Now() < deadline; {
+		if err := r.hold(look); err != nil {
+			return err
+		}
+		now, err := r.server.Sample()
+		if err != nil {
+			return err
+		}
+		if now.Sub(last).CPU() < look/20 {
+			return nil
+		}
+		last = now
 	}
 	return nil
 }
@@ -153,7 +206,7 @@ func (r *run) progress(line func(now, last fleet.Stats, seconds float64) string)
 			case <-ticker.C:
 			}
 			s, now := r.fleet.Stats(), fleet.Now()
-			fmt.Fprintf(r.log, "%7.1fs %s\n", float64(now)/1e9, line(s, last, float64(now-at)/1e9))
+			fmt.Fprintf(r.log, "%7.1fs %s\n", r.seconds(now), line(s, last, float64(now-at)/1e9))
 			last, at = s, now
 		}
 	})
@@ -164,7 +217,13 @@ func (r *run) progress(line func(now, last fleet.Stats, seconds float64) string)
 func (r *run) finish() error {
 	s := r.fleet.Stats()
 	r.report.Errors = r.fleet.Faults()
-	r.fleet.Stop()
+	if r.report.Inside == nil {
+		if err := r.sumUpInside(); err != nil {
+			r.stop()
+			return err
+		}
+	}
+	r.stop()
 	if s.Lost > 0 {
 		r.report.fault("%d connections ended unasked", s.Lost)
 	}
@@ -172,6 +231,11 @@ func (r *run) finish() error {
 	r.report.Table(r.out)
 	if r.o.JSON != "" {
 		if err := r.report.WriteFile(r.o.JSON); err != nil {
+			return err
+		}
+	}
+	if r.o.HTML != "" {
+		if err := r.report.Page().WriteFile(r.o.HTML); err != nil {
 			return err
 		}
 	}

@@ -19,16 +19,17 @@ import (
 
 const subscriberCount = 50
 
-// load runs the program with args against h and returns what it wrote to --json, its table and its error.
+// load runs the program with args against h and returns what it wrote to --json, its table and its error. What it wrote to --html
+// must be a page.
 func load(t *testing.T, h publisher, args ...string) (Report, string, error) {
 	t.Helper()
-	file := filepath.Join(t.TempDir(), "report.json")
+	file, page := filepath.Join(t.TempDir(), "report.json"), filepath.Join(t.TempDir(), "report.html")
 	var c cli
 	parser, err := kong.New(&c, kong.Exit(func(int) { t.Fatal("the command line was refused") }))
 	if err != nil {
 		t.Fatal(err)
 	}
-	k, err := parser.Parse(append(args, "--json", file))
+	k, err := parser.Parse(append(args, "--json", file, "--html", page))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,6 +39,9 @@ func load(t *testing.T, h publisher, args ...string) (Report, string, error) {
 	if text, readErr := os.ReadFile(file); readErr == nil {
 		if err := json.Unmarshal(text, &report); err != nil {
 			t.Fatal(err)
+		}
+		if text, err := os.ReadFile(page); err != nil || !bytes.Contains(text, []byte("<svg")) || !bytes.Contains(text, []byte("verdict")) && !bytes.Contains(text, []byte("FAULT")) {
+			t.Errorf("%v, the page: %.200s", err, text)
 		}
 	}
 	return report, table.String(), err
@@ -189,7 +193,7 @@ func TestEchoIsProved(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel() // most of the time goes into waiting for what will not come
 			h := newHub(t)
-			h.echo = test.echo
+			h.echoing(test.echo)
 			report, _, err := load(t, h, "echo", "--url", h.ws("/echo"), "-n", "50", "--depth", "4", "--warmup", "0s", "--for", "100ms", "--quiet", "400ms", "--workers", "2")
 			if report.Traffic == nil || !test.fault(report.Traffic.Proof) || (err == nil) != (test.echo == nil) {
 				t.Fatalf("error %v, %+v", err, report.Traffic)
@@ -213,6 +217,12 @@ func TestIdle(t *testing.T) {
 	h := newHub(t)
 	report, table, err := load(t, h, "idle", "--url", h.ws("/ws?channel=news"), "-n", "50", "--for", "50ms", "--pid", strconv.Itoa(os.Getpid()),
 		"--metrics", h.URL+"/metrics", "--hello", "hi")
+	if n := len(report.Timeline.Samples); n < 2 || report.Timeline.Samples[n-1].Open != subscriberCount || report.Timeline.Samples[n-1].RSSAnon <= 0 || report.Timeline.Samples[0].Metrics["go_goroutines"] != 12 {
+		t.Errorf("timeline %+v", report.Timeline)
+	}
+	if report.Inside == nil || report.Inside.Counts["sluice_sends_total"] != 0 {
+		t.Errorf("inside %+v", report.Inside)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,11 +19,10 @@ type hub struct {
 	*httptest.Server
 	// tamper sees what is about to be sent to the nth subscriber of a channel, and may send something else. Called by publish.
 	tamper func(subscriber int, payload []byte, send func([]byte))
-	// echo sees what an echo connection received. Called by its goroutine.
-	echo func(payload []byte, send func([]byte))
 
 	mu       sync.Mutex
-	channels map[string][]*websocket.Conn // guarded by mu
+	echo     func(payload []byte, send func([]byte)) // sees what an echo connection received, called by its goroutine; guarded by mu
+	channels map[string][]*websocket.Conn            // guarded by mu
 	serving  sync.WaitGroup
 }
 
@@ -77,16 +76,19 @@ func (h *hub) echoes(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer c.Close()
+	h.mu.Lock()
+	echo := h.echo
+	h.mu.Unlock()
 	for {
 		kind, payload, err := c.ReadMessage()
 		if err != nil {
 			return
 		}
 		send := func(b []byte) { _ = c.WriteMessage(kind, b) } // a dead connection shows at the next read
-		if h.echo == nil {
+		if echo == nil {
 			send(payload)
 		} else {
-			h.echo(payload, send)
+			echo(payload, send)
 		}
 	}
 }
@@ -105,6 +107,13 @@ func (h *hub) publish(_ context.Context, batch []publication) error {
 		}
 	}
 	return nil
+}
+
+// echoing sets what becomes of the messages of echo connections opened from now on.
+func (h *hub) echoing(f func(payload []byte, send func([]byte))) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.echo = f
 }
 
 func (h *hub) close() error { return nil }

@@ -32,9 +32,19 @@ func (s *subscribers) Opened(c *fleet.Conn) {
 	}
 }
 
-// Message judges one delivery.
+// Message judges one delivery, or several where the server puts what has waited together into one message.
 func (s *subscribers) Message(c *fleet.Conn, m fleet.Message) {
-	stamp, err := proof.Parse(m.Payload, s.f.cmd.Size)
+	stamp, rest, err := proof.Next(m.Payload, s.f.cmd.Size)
+	s.judge(c, stamp, err, m.At)
+	for len(rest) >= s.f.cmd.Size {
+		if stamp, rest, err = proof.Next(rest, s.f.cmd.Size); !errors.Is(err, proof.ErrNoStamp) { // an envelope's end is none
+			s.judge(c, stamp, err, m.At)
+		}
+	}
+}
+
+// judge takes one delivery that was read at that time.
+func (s *subscribers) judge(c *fleet.Conn, stamp proof.Stamp, err error, at int64) {
 	if err != nil {
 		// A server that takes subscribe commands also answers them, and may greet: no delivery, and no fault. A delivery
 		// damaged beyond recognition is missed by the tracker all the same.
@@ -61,7 +71,7 @@ func (s *subscribers) Message(c *fleet.Conn, m fleet.Message) {
 		return
 	}
 	if s.counts.Observe(&s.trackers[i], stamp.Seq) {
-		fleet.Record(s.latency, m.At-stamp.Time)
+		fleet.Record(s.latency, at-stamp.Time)
 	}
 }
 

@@ -137,13 +137,9 @@ func (f *fanout) message(due int64) {
 func (f *fanout) stamp(channel int, name string, s proof.Stamp) {
 	s.Run, s.Channel = f.id, uint32(channel)
 	at := len(f.buf)
-	if f.cmd.Quote {
-		f.buf = append(f.buf, '"')
-	}
+	f.buf = append(f.buf, f.cmd.before...)
 	f.buf = proof.Append(f.buf, s, f.cmd.Size)
-	if f.cmd.Quote {
-		f.buf = append(f.buf, '"')
-	}
+	f.buf = append(f.buf, f.cmd.after...)
 	f.batch = append(f.batch, publication{name, f.buf[at:len(f.buf):len(f.buf)]})
 }
 

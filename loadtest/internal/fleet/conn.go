@@ -39,6 +39,7 @@ type Conn struct {
 	state   state
 	fragOp  codec.Opcode
 	writing bool // EPOLLOUT is asked for
+	stalled bool // it is not read any more
 	started int64
 	need    int    // size of the frame that carry is the beginning of; 0: not known
 	carry   []byte // received, not yet a whole frame (or not yet a whole handshake response)

@@ -24,6 +24,7 @@ type Options struct {
 	Channel     func(id int) string // the channel of a connection, put in the target's {channel}
 	Since       func(id int) string // the position of a connection, put in the target's {since}; nil: ""
 	Life        *Life               // nil: connections stay
+	Answers     map[string]string   // what a server says in text, and what it is answered; the Script does not see it where it is the whole message
 	Most        int                 // connections alive at once, whatever their state; 0: no bound
 
 	// Again is told, on its worker, of each connection that has ended, and whether it had been open, and says after what time one with
@@ -59,6 +60,7 @@ type Stats struct {
 	Messages    int64 // data messages received
 	Bytes       int64 // received, with frame headers and handshakes
 	Pings       int64 // from the server, answered
+	Cut         int64 // stalled connections that the server ended
 }
 
 func (s *Stats) add(o Stats) {
@@ -73,6 +75,7 @@ func (s *Stats) add(o Stats) {
 	s.Messages += o.Messages
 	s.Bytes += o.Bytes
 	s.Pings += o.Pings
+	s.Cut += o.Cut
 }
 
 // Fleet is the workers together. Its methods may be called from any goroutine but a worker's.

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strings"
@@ -395,12 +396,70 @@ func TestScanDoesNotAllocate(t *testing.T) {
 	for range 32 {
 		wire = codec.AppendFrame(wire, codec.OpText, bytes.Repeat([]byte("x"), 128))
 	}
-	c := &Conn{w: &Worker{script: silent{}}, state: open}
+	c := &Conn{w: &Worker{script: silent{}, o: &Options{}}, state: open}
 	if n := testing.AllocsPerRun(100, func() {
 		if used, _, err := c.scan(wire, 0); used != len(wire) || err != nil {
 			t.Fatal(used, err)
 		}
 	}); n != 0 {
 		t.Errorf("%v allocations for 32 frames", n)
+	}
+}
+
+func TestAnswers(t *testing.T) {
+	got := make(chan string, 10)
+	s := listen(t, func(c net.Conn, in *bufio.Reader, key string) {
+		_, _ = c.Write([]byte(switching(key) + "\x81\x012" + "\x81\x042\nhi" + "\x81\x022x"))
+		for { // the client's frames are short and masked
+			head := make([]byte, 6)
+			if _, err := io.ReadFull(in, head); err != nil {
+				return
+			}
+			body := make([]byte, head[1]&0x7f)
+			if _, err := io.ReadFull(in, body); err != nil {
+				return
+			}
+			for i := range body {
+				body[i] ^= head[2+i%4]
+			}
+			got <- string(body)
+		}
+	})
+	f, k := connectTo(t, s.Addr().String(), 1, Options{Answers: map[string]string{"2": "3"}})
+	for range 2 {
+		if text := <-got; text != "3" {
+			t.Errorf("the server got %q, want 3", text)
+		}
+	}
+	eventually(t, "two messages", func() bool { heard, _ := k.list(); return len(heard) == 2 })
+	if heard, _ := k.list(); heard[0] != "text 2\nhi" || heard[1] != "text 2x" {
+		t.Errorf("the script heard %q", heard)
+	}
+	eventually(t, "two answers counted", func() bool { return f.Stats().Pings == 2 })
+}
+
+// TestStalledConnections stops reading until the server cannot send any more, and then lets it end the connection.
+func TestStalledConnections(t *testing.T) {
+	blocked := make(chan struct{})
+	s := listen(t, func(c net.Conn, _ *bufio.Reader, key string) {
+		_, _ = c.Write([]byte(switching(key) + "\x81\x02go"))
+		<-blocked
+		frame := codec.AppendFrame(nil, codec.OpText, make([]byte, 60000))
+		for { // for as long as the socket takes something
+			_ = c.SetWriteDeadline(time.Now().Add(300 * time.Millisecond))
+			if _, err := c.Write(frame); err != nil {
+				break
+			}
+		}
+		_ = c.(*net.TCPConn).SetLinger(0)
+	})
+	f, k := connectTo(t, s.Addr().String(), 1, Options{})
+	eventually(t, "the first message", func() bool { heard, _ := k.list(); return len(heard) == 1 })
+	f.Each(func(w *Worker) { w.Conns(func(c *Conn) { c.Stall() }) })
+	close(blocked)
+	eventually(t, "the end", func() bool { return f.Stats().Cut == 1 })
+	heard, closed := k.list()
+	if s := f.Stats(); len(heard) != 1 || len(closed) != 1 || closed[0] != "" || s.Lost != 0 || s.Open != 0 {
+		t.Errorf("heard %d messages, closed %q, %+v", len(heard), closed, s)
 	}
 }

@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"strconv"
@@ -64,8 +65,7 @@ func (c *Conn) scan(data []byte, now int64) (used, need int, err error) {
 		used += size
 		payload := b[hlen:size:size]
 		if (b[0] == fin|byte(codec.OpText) || b[0] == fin|byte(codec.OpBinary)) && c.fragOp == 0 && c.state == open {
-			c.w.count.Messages++
-			c.w.script.Message(c, Message{Op: codec.Opcode(b[0] & 0xf), Payload: payload, At: now})
+			c.message(Message{Op: codec.Opcode(b[0] & 0xf), Payload: payload, At: now})
 		} else if err := c.uncommon(b[0], payload, now); err != nil {
 			return used, 0, err
 		}
@@ -103,10 +103,30 @@ func (c *Conn) uncommon(first byte, payload []byte, now int64) error {
 	m := Message{Op: c.fragOp, Payload: c.frag, At: now}
 	c.fragOp, c.frag = 0, nil
 	if c.state == open {
-		c.w.count.Messages++
-		c.w.script.Message(c, m)
+		c.message(m)
 	}
 	return nil
+}
+
+// message gives a whole message to the Script, and answers what Options.Answers names.
+func (c *Conn) message(m Message) {
+	if len(c.w.o.Answers) > 0 && c.answer(m.Payload) {
+		return
+	}
+	c.w.count.Messages++
+	c.w.script.Message(c, m)
+}
+
+// answer replies to each line of a message that is among Options.Answers, and says whether that was the whole message.
+func (c *Conn) answer(message []byte) (whole bool) {
+	for line := range bytes.SplitSeq(message, []byte{'\n'}) {
+		if reply, ok := c.w.o.Answers[string(line)]; ok {
+			c.w.count.Pings++
+			c.Send(codec.OpText, []byte(reply))
+			whole = len(line) == len(message)
+		}
+	}
+	return whole
 }
 
 // control answers a ping and takes the server's close frame.

@@ -165,6 +165,12 @@ func (w *Worker) event(e *unix.EpollEvent) {
 		if e.Events&unix.EPOLLOUT != 0 && c.writing {
 			w.flush(c)
 		}
+		if c.stalled {
+			if e.Events&(unix.EPOLLHUP|unix.EPOLLERR|unix.EPOLLRDHUP) != 0 {
+				c.cut()
+			}
+			return
+		}
 		if c.state != dead && e.Events&^unix.EPOLLOUT != 0 {
 			c.readable()
 		}
@@ -207,6 +213,9 @@ func (w *Worker) flush(c *Conn) {
 // interest tells epoll what c waits for.
 func (w *Worker) interest(c *Conn) {
 	e := unix.EpollEvent{Events: unix.EPOLLIN, Fd: c.slot, Pad: c.gen}
+	if c.stalled {
+		e.Events = unix.EPOLLRDHUP
+	}
 	if c.writing || c.state == connecting {
 		e.Events |= unix.EPOLLOUT
 	}

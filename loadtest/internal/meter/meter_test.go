@@ -1,6 +1,7 @@
 package meter
 
 import (
+	"math"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -85,5 +86,37 @@ go_memstats_heap_inuse_bytes 1.5e+06
 	}
 	if _, err := Metrics(t.Context(), server.URL+"/other"); err == nil || !strings.Contains(err.Error(), "404") {
 		t.Errorf("wrong page: %v", err)
+	}
+}
+
+func TestSpreadOfAHistogram(t *testing.T) {
+	page := func(text string) *Page {
+		p, err := parsePage(strings.NewReader(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	before := page("a_seconds_bucket{le=\"0.001\"} 1\na_seconds_bucket{le=\"0.01\"} 1\na_seconds_bucket{le=\"+Inf\"} 1\na_seconds_sum 0.5\na_seconds_count 1\n")
+	after := page("# TYPE a_seconds histogram\na_seconds_bucket{le=\"0.001\"} 91\na_seconds_bucket{le=\"0.01\"} 100\na_seconds_bucket{le=\"+Inf\"} 101\na_seconds_sum 2\na_seconds_count 101\n" +
+		"b_seconds{quantile=\"0.5\"} 7\nb_seconds_count 3\n")
+	s, ok := after.Since(before, "a_seconds")
+	if !ok || s.Count != 100 || s.Sum != 1.5 || s.AtMost(0.5) != 0.001 || s.AtMost(0.95) != 0.01 || !math.IsInf(s.AtMost(1), 1) {
+		t.Errorf("%+v, %v", s, ok)
+	}
+	if s, ok := after.Since(nil, "a_seconds"); !ok || s.Count != 101 {
+		t.Errorf("since ever: %+v, %v", s, ok)
+	}
+	if none, _ := after.Since(after, "a_seconds"); !math.IsNaN(none.AtMost(0.5)) {
+		t.Errorf("of nothing: %v", none.AtMost(0.5))
+	}
+	if _, ok := after.Since(nil, "b_seconds"); ok {
+		t.Error("a summary is no histogram")
+	}
+	if v, ok := after.Value("b_seconds_count"); !ok || v != 3 {
+		t.Errorf("%v, %v", v, ok)
+	}
+	if v, ok := after.Value("b_seconds"); ok {
+		t.Errorf("quantiles added up to %v", v)
 	}
 }

@@ -50,6 +50,19 @@ func (p *Process) Name() string { return p.name }
 
 // Sample reads the process' usage now. It fails when the process has ended.
 func (p *Process) Sample() (Usage, error) {
+	u, err := p.Brief()
+	if err != nil {
+		return Usage{}, err
+	}
+	u.Files = -1
+	if fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid)); err == nil {
+		u.Files = int64(len(fds))
+	}
+	return u, nil
+}
+
+// Brief is Sample without Files, whose number takes the kernel time where there are many.
+func (p *Process) Brief() (Usage, error) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", p.pid))
 	if err != nil {
 		return Usage{}, fmt.Errorf("process %d (%s) is gone: %w", p.pid, p.name, err)
@@ -63,10 +76,6 @@ func (p *Process) Sample() (Usage, error) {
 		return Usage{}, fmt.Errorf("process %d (%s) is gone: %w", p.pid, p.name, err)
 	}
 	parseStatus(status, &u)
-	u.Files = -1
-	if fds, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid)); err == nil {
-		u.Files = int64(len(fds))
-	}
 	return u, nil
 }
 

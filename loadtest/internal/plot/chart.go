@@ -77,7 +77,7 @@ func (c *chart) axes(title, yTitle, xTitle string) {
 	for i, tick := range c.x.ticks {
 		half := textWidth(c.x.labels[i]) / 2
 		at := math.Min(c.px(tick), width-4-half)
-		if c.px(tick) > c.right+1 || at-half < last+8 {
+		if c.px(tick) > c.right+1 || tick < c.x.low || at-half < last+8 {
 			continue
 		}
 		last = at + half

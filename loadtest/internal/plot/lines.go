@@ -24,7 +24,8 @@ type Mark struct {
 	Text     string
 }
 
-// Lines shows how something went over time, or over anything else that grows. The y axis begins at 0, or below the least value.
+// Lines shows how something went over time, or over anything else that grows. Time and the y axis begin at 0, or at the least value
+// where that is below.
 type Lines struct {
 	Title  string
 	X, Y   Axis // X.Title empty: "time"
@@ -54,6 +55,9 @@ func (l Lines) svg(b *strings.Builder, style string) {
 	}
 	if math.IsInf(lowX, 0) {
 		lowX, topX = 0, 1
+	}
+	if l.X.Unit == Seconds {
+		lowX = math.Min(lowX, 0) // so that figures of one run can be held one against another
 	}
 	begin(b, style, l.Title, l.describe(), height)
 	x := newScale(l.X.Unit, lowX, topX, 7)

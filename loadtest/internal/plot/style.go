@@ -60,6 +60,7 @@ table{border-collapse:collapse;font-size:14px;font-variant-numeric:tabular-nums;
 caption{text-align:left;font-weight:600;font-size:15px;padding-bottom:6px}
 th,td{padding:5px 20px 5px 0;text-align:left;border-bottom:1px solid var(--grid);vertical-align:top}
 th{color:var(--soft);font-weight:500;font-size:13px}
+td:first-child{white-space:nowrap}
 td.n,th.n{text-align:right;white-space:nowrap}
 td:last-child,th:last-child{padding-right:0}
 @media print{body{max-width:none}figure{break-inside:avoid}}

@@ -87,22 +87,29 @@ func Append(dst []byte, s Stamp, size int) []byte {
 // Parse finds the payload of size bytes in message and takes its fields out. The message may have an envelope around the payload.
 // It keeps nothing of message. Errors are ErrNoStamp and ErrChecksum.
 func Parse(message []byte, size int) (Stamp, error) {
+	s, _, err := Next(message, size)
+	return s, err
+}
+
+// Next is Parse for messages in which a server may have put several payloads. rest is what follows the first one; it is a part
+// of message.
+func Next(message []byte, size int) (s Stamp, rest []byte, err error) {
 	size = max(size, MinSize)
 	if len(message) != size || string(message[:len(magic)]) != magic {
 		at := bytes.Index(message, []byte(magic))
 		if at < 0 {
-			return Stamp{}, ErrNoStamp
+			return Stamp{}, nil, ErrNoStamp
 		}
 		if len(message)-at < size {
-			return Stamp{}, ErrChecksum // cut short
+			return Stamp{}, nil, ErrChecksum // cut short
 		}
-		message = message[at : at+size]
+		message, rest = message[at:at+size], message[at+size:]
 	}
 	// The letters are compared, not the number in them: several bytes stand for one nibble, and one altered there must show too.
 	sum := checksum(message)
 	if binary.LittleEndian.Uint64(message[offSum:]) != letters(uint32(sum>>32)) ||
 		binary.LittleEndian.Uint64(message[offSum+8:]) != letters(uint32(sum)) {
-		return Stamp{}, ErrChecksum
+		return Stamp{}, rest, ErrChecksum
 	}
 	channel := read32(message[offChan:])
 	return Stamp{
@@ -111,7 +118,7 @@ func Parse(message []byte, size int) (Stamp, error) {
 		Channel: channel & (1<<28 - 1),
 		Seq:     read64(message[offSeq:]),
 		Time:    int64(read64(message[offTime:])),
-	}, nil
+	}, rest, nil
 }
 
 // checksum covers all of p but the checksum's own place. Two lanes, because one multiply per word in a single chain would cost
