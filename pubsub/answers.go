@@ -127,12 +127,18 @@ func (s *session) holdBack() {
 // holdBack is how long a channel waits that a Cluster has sent elsewhere.
 const holdBack = 30 * time.Millisecond
 
-// announce calls Receiver.Subscribed if the wish for name still stands.
+// announce calls Receiver.Subscribed if the wish for name still stands. Where it has gone to
+// another lane meanwhile, that one's confirmation may have come first, and the receiver would
+// believe that this lane has the channel: so the other one asks for it once more.
 func (s *session) announce(name string) {
 	s.turn.Lock()
 	defer s.turn.Unlock()
-	if s.l.wishes.subscribed(name) && !s.l.isProbe([]byte(name)) {
-		s.out.Subscribed(name)
+	if !s.l.wishes.subscribed(name) || s.l.isProbe([]byte(name)) {
+		return
+	}
+	s.out.Subscribed(name)
+	if !s.l.wishes.stands(name) {
+		s.l.r.askAgain(name)
 	}
 }
 

@@ -235,6 +235,14 @@ func (r *Redis) adopt(channel string) (to *lane) {
 	return to
 }
 
+// askAgain has the lane that carries channel subscribe it once more, if it is wished for. A wish
+// that is still on its way there will do so anyway.
+func (r *Redis) askAgain(channel string) {
+	r.routes.RLock()
+	defer r.routes.RUnlock()
+	r.lane(channel).wishes.renew(channel)
+}
+
 // troubled says that the layout may have changed.
 func (r *Redis) troubled() {
 	select {

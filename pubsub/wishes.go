@@ -67,6 +67,25 @@ func (w *wishes) want(name string) {
 	w.signal()
 }
 
+// renew has a wish that stands confirmed and announced once more.
+func (w *wishes) renew(name string) {
+	w.mu.Lock()
+	if old := w.get(name); old.want {
+		now := old
+		now.announce = true
+		w.put(name, old, now)
+	}
+	w.mu.Unlock()
+	w.signal()
+}
+
+// stands says whether name is wished for.
+func (w *wishes) stands(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.get(name).want
+}
+
 // drop withdraws a wish, and says whether it stood.
 func (w *wishes) drop(name string) (stood bool) {
 	w.mu.Lock()
