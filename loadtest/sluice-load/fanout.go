@@ -26,7 +26,7 @@ type fanoutCmd struct {
 	Quote    bool          `help:"Publish the payload as a JSON string, for servers that take only JSON."`
 	Size     int           `default:"128" help:"Payload in bytes, 72 or more."`
 	Burst    int           `default:"1" help:"Messages in flight: so many are published at once, and the next ones when every subscriber has all of these."`
-	Rate     float64       `default:"0" help:"Publish so many messages per second in place of bursts, whether delivered or not. Latency then counts from the moment a message was due."`
+	Rate     pace          `default:"0" placeholder:"NUMBER|PERCENT" help:"Publish so many messages per second in place of bursts, whether delivered or not; as 50%: that share of the most there can be, which is measured first. Latency then counts from the moment a message was due."`
 	For      time.Duration `default:"10s" help:"Length of the measured window."`
 	Messages int64         `default:"0" help:"End the window after so many messages; 0: only by time."`
 	Warmup   time.Duration `default:"1s" help:"Traffic before the measured window."`
@@ -36,6 +36,11 @@ type fanoutCmd struct {
 
 // Run is the verb.
 func (cmd *fanoutCmd) Run(env *outside) error {
+	return cmd.run(env, "fanout", func(f *fanout) error { return f.measure() })
+}
+
+// run is a scenario with subscribers: all but what is measured.
+func (cmd *fanoutCmd) run(env *outside, scenario string, measure func(*fanout) error) error {
 	if err := cmd.check(); err != nil {
 		return err
 	}
@@ -49,7 +54,7 @@ func (cmd *fanoutCmd) Run(env *outside) error {
 	if err != nil {
 		return err
 	}
-	r, err := newRun(env, &cmd.common, "fanout", cmd.URL, channels)
+	r, err := newRun(env, &cmd.common, scenario, cmd.URL, channels)
 	if err != nil {
 		return err
 	}
@@ -70,7 +75,12 @@ func (cmd *fanoutCmd) Run(env *outside) error {
 	if err := r.start(fleet.Options{}, f.script); err != nil {
 		return err
 	}
-	if err := f.measure(); err != nil {
+	stop := f.progress(func(s, last fleet.Stats, seconds float64) string {
+		return fmt.Sprintf("%.0f deliveries/s, %d subscribers, %d ended unasked", float64(s.Messages-last.Messages)/seconds, s.Open, s.Lost)
+	})
+	err = measure(f)
+	stop()
+	if err != nil {
 		r.stop()
 		return err
 	}
@@ -87,8 +97,6 @@ func (cmd *fanoutCmd) check() error {
 		return fmt.Errorf("--channels %d: want 1..%d, at least one subscriber each", cmd.Channels, cmd.Connections)
 	case cmd.Stalled < 0 || cmd.Stalled >= cmd.Connections:
 		return fmt.Errorf("--stalled %d: want 0 or more, and fewer than the %d connections", cmd.Stalled, cmd.Connections)
-	case cmd.Rate < 0:
-		return fmt.Errorf("--rate %v: want 0 or more", cmd.Rate)
 	}
 	return nil
 }
@@ -105,6 +113,8 @@ type fanout struct {
 	due     int64    // deliveries that everything published so far must give, less what was given up
 	batch   []publication
 	buf     []byte
+	rate    float64                 // messages per second to publish; 0: in bursts
+	maximum *Maximum                // where the rate is a share of it; else nil
 	lag     *hdrhistogram.Histogram // of publishing, behind its schedule
 	tally   *tally                  // shared with the workers
 	scripts []*subscribers          // each belongs to its worker
@@ -112,7 +122,7 @@ type fanout struct {
 
 func newFanout(cmd *fanoutCmd, r *run, out publisher) *fanout {
 	n := len(r.channels)
-	return &fanout{run: r, cmd: cmd, out: out, id: uint32(time.Now().UnixNano()), tally: newTally(),
+	return &fanout{run: r, cmd: cmd, out: out, id: uint32(time.Now().UnixNano()), tally: newTally(), rate: cmd.Rate.perSecond,
 		next: make([]uint64, n), subs: make([]int64, n), lag: fleet.NewHistogram()}
 }
 
@@ -134,46 +144,58 @@ func (f *fanout) measure() error {
 		return err
 	}
 	f.stall()
-	stop := f.progress(func(s, last fleet.Stats, seconds float64) string {
-		return fmt.Sprintf("%.0f deliveries/s, %d subscribers, %d ended unasked", float64(s.Messages-last.Messages)/seconds, s.Open, s.Lost)
-	})
-	err := f.traffic()
-	stop()
+	if err := f.warmUp(); err != nil {
+		return err
+	}
+	t, err := f.window()
 	if err != nil {
 		return err
 	}
+	f.report.Traffic = t
 	f.verdict()
 	return nil
 }
 
-// traffic runs the warm-up and the measured window.
-func (f *fanout) traffic() error {
-	send := f.bursts
-	if f.cmd.Rate > 0 {
-		send = f.schedule
+// warmUp is traffic that is proved and not measured, and, where the rate is a share of the maximum, the search for that.
+func (f *fanout) warmUp() error {
+	if f.cmd.Rate.share == 0 {
+		return f.send(f.cmd.Warmup, 0)
 	}
-	if err := send(f.cmd.Warmup, 0); err != nil {
+	if err := f.bursts(f.cmd.Warmup, 0); err != nil {
 		return err
 	}
+	return f.findMaximum()
+}
+
+// send publishes for d, or so many messages (0: no bound), and waits until they are delivered.
+func (f *fanout) send(d time.Duration, messages int64) error {
+	if f.rate > 0 {
+		return f.schedule(d, messages)
+	}
+	return f.bursts(d, messages)
+}
+
+// window is a measured one.
+func (f *fanout) window() (*Traffic, error) {
 	f.fleet.Each(func(w *fleet.Worker) { f.scripts[w.Index()].latency.Reset() })
 	f.lag.Reset()
 	if err := f.lookInside(); err != nil {
-		return err
+		return nil, err
 	}
 	before, err := f.mark()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	delivered, published := f.tally.delivered.Load(), f.published()
-	if err := send(f.cmd.For, f.cmd.Messages); err != nil {
-		return err
+	if err := f.send(f.cmd.For, f.cmd.Messages); err != nil {
+		return nil, err
 	}
 	after, err := f.mark()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if err := f.sumUpInside(); err != nil {
-		return err
+		return nil, err
 	}
 	f.span(before, after, "measured")
 	t := &Traffic{Published: f.published() - published, Deliveries: f.tally.delivered.Load() - delivered, Cost: after.since(before)}
@@ -187,13 +209,13 @@ func (f *fanout) traffic() error {
 		all.Merge(f.scripts[w.Index()].latency)
 	})
 	t.Latency = latency(all)
-	if f.cmd.Rate > 0 {
+	if f.rate > 0 {
 		lag := latency(f.lag)
 		t.PublishLag = &lag
 	}
 	t.Stalled, t.Cut = int64(f.cmd.Stalled), f.fleet.Stats().Cut
-	f.report.Traffic = t
-	return nil
+	t.Maximum = f.maximum
+	return t, nil
 }
 
 // stall lets the first subscribers stop reading.
@@ -204,7 +226,7 @@ func (f *fanout) stall() {
 	f.fleet.Each(func(w *fleet.Worker) {
 		s := f.scripts[w.Index()]
 		w.Conns(func(c *fleet.Conn) {
-			if c.ID < f.cmd.Stalled {
+			if f.stalls(c) {
 				s.Closed(c, "") // nothing is expected of it any more
 				c.Stall()
 			}

@@ -20,6 +20,8 @@ type cli struct {
 	Fanout fanoutCmd `cmd:"" help:"Publish to many subscribers: deliveries per second, CPU per delivery, latency, and proof of order and completeness."`
 	Echo   echoCmd   `cmd:"" help:"Send and get back, a fixed number in flight per connection: messages per second, CPU per message, round trips."`
 	Resume resumeCmd `cmd:"" help:"Leave all at once, miss messages of durable channels and come back: time until everybody has everything, and what that asked of Redis."`
+	Stall  stallCmd  `cmd:"" help:"Some subscribers stop reading: what the others get, before and meanwhile, what the server holds, and what it does with those that stall."`
+	Storm  stormCmd  `cmd:"" help:"Connect everybody at once, from many addresses: time until all are connected, handshakes, CPU."`
 	Churn  churnCmd  `cmd:"" help:"Connect and close at a rate: CPU per connection's life, errors by kind, leaks."`
 }
 

@@ -48,6 +48,13 @@ func (r *Report) facts() (facts []plot.Fact) {
 		add("connected a second", plot.Number.Format(c.PerSecond))
 		add("handshake p99", plot.Micros.Format(c.Handshake.P99))
 	}
+	if s := r.Storm; s != nil {
+		add("all connected after", fmt.Sprintf("%.2f s", s.All))
+	}
+	if s := r.Stall; s != nil {
+		add("others keep of their rate", fmt.Sprintf("%.1f %%", 100*s.Kept))
+		add("stalled that were ended", fmt.Sprintf("%d of %d", s.Cut, s.Stalled))
+	}
 	if m := r.Memory; m != nil && m.PerConn > 0 {
 		add("memory per connection", plot.Bytes.Format(m.PerConn))
 	}
@@ -85,7 +92,9 @@ func (r *Report) curves() plot.Section {
 			s.Blocks = append(s.Blocks, p)
 		}
 	}
-	if t := r.Traffic; t != nil {
+	if st := r.Stall; st != nil {
+		add("Those that go on reading", "before", &st.Without.Latency, "meanwhile", &st.With.Latency)
+	} else if t := r.Traffic; t != nil {
 		if t.PublishLag != nil {
 			add("Deliveries", "delivery", &t.Latency, "generator", t.PublishLag)
 		} else {

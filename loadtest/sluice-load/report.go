@@ -27,6 +27,8 @@ type Report struct {
 	Memory      *Memory          `json:"memory,omitempty"`
 	Traffic     *Traffic         `json:"traffic,omitempty"`
 	Resume      *Resume          `json:"resume,omitempty"`
+	Stall       *Stall           `json:"stall,omitempty"`
+	Storm       *Storm           `json:"storm,omitempty"`
 	Churn       *Churn           `json:"churn,omitempty"`
 	Inside      *Inside          `json:"inside,omitempty"` // with --metrics
 	Timeline    Timeline         `json:"timeline"`
@@ -70,6 +72,7 @@ type Traffic struct {
 	Latency      Latency      `json:"latency"`
 	Stalled      int64        `json:"stalled,omitempty"`     // subscribers that did not read
 	Cut          int64        `json:"stalled_ended"`         // of these, ended by the server by the end of the window
+	Maximum      *Maximum     `json:"maximum,omitempty"`     // where the rate was a share of it
 	PublishLag   *Latency     `json:"publish_lag,omitempty"` // open loop: how late the generator itself was
 	Cost         Cost         `json:"cost"`
 	Proof        proof.Counts `json:"proof"`
@@ -184,10 +187,19 @@ func (r *Report) rows(row func(label, format string, args ...any)) {
 		row("  handshake", "%v", c.Handshake)
 		c.Cost.table(row, "handshake", c.ServerMicros)
 	}
+	if r.Storm != nil {
+		r.Storm.rows(row)
+	}
 	if m := r.Memory; m != nil {
 		m.table(row)
 	}
+	if r.Stall != nil {
+		r.Stall.rows(row)
+	}
 	if t := r.Traffic; t != nil {
+		if m := t.Maximum; m != nil {
+			row("maximum", "%.0f messages/s, %.0f deliveries/s with %d in flight; the following at %.0f %% of it", m.Published, m.Delivered, m.Burst, 100*m.Share)
+		}
 		row("published", "%d in %.2f s", t.Published, t.Cost.Seconds)
 		row("deliveries", "%d, %.0f/s", t.Deliveries, t.PerSecond)
 		row("  latency", "%v", t.Latency)

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/loadtest/internal/fleet"
@@ -25,9 +26,10 @@ type run struct {
 	server   *meter.Process // nil without --pid
 	fleet    *fleet.Fleet
 	channels []string
-	began    int64       // ns
-	watching *watch      // nil while there is no fleet, or nothing to write samples to
-	inside   *meter.Page // the server's page when what it says of itself began to be counted; nil without --metrics
+	began    int64        // ns
+	watching *watch       // nil while there is no fleet
+	peak     atomic.Int64 // the most that RssAnon was while the run was watched, bytes
+	inside   *meter.Page  // the server's page when what it says of itself began to be counted; nil without --metrics
 }
 
 // newRun finds the server's process. Nothing is connected yet.

@@ -274,6 +274,8 @@ func TestWrongSettings(t *testing.T) {
 		{"fanout --channels 20000", "at least one subscriber"},
 		{"fanout --url ws://127.0.0.1:1/x --channels 2", "needs {channel}"},
 		{"fanout --url wss://127.0.0.1:1/x", "TLS is not spoken"},
+		{"stall -n 3", "4 subscribers or more"},
+		{"storm --sources 0", "want 1..250"},
 		{"echo --size 10", "takes 72 bytes"},
 		{"echo --depth 0", "want 1 or more"},
 		{"idle -n 2000000000", "open files"},

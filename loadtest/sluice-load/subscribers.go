@@ -20,6 +20,7 @@ type subscribers struct {
 	counts    proof.Counts
 	told      int64 // of counts.Delivered: what the tally knows
 	latency   *hdrhistogram.Histogram
+	late      *proof.Counts // what those get that have stalled and read again; nil: nobody does
 }
 
 // index is where a connection's state is kept: IDs are dealt out to the workers in turn.
@@ -70,7 +71,11 @@ func (s *subscribers) judge(c *fleet.Conn, stamp proof.Stamp, err error, at int6
 		}
 		return
 	}
-	if s.counts.Observe(&s.trackers[i], stamp.Seq) {
+	if s.late != nil && s.f.stalls(c) {
+		s.late.Observe(&s.trackers[i], stamp.Seq)
+		return
+	}
+	if s.counts.Observe(&s.trackers[i], stamp.Seq) && !s.f.stalls(c) {
 		fleet.Record(s.latency, at-stamp.Time)
 	}
 }

@@ -40,11 +40,8 @@ type watch struct {
 	looking sync.WaitGroup
 }
 
-// startWatch begins to sample r's fleet. Without a file to put the samples in there is none, and nothing is disturbed.
+// startWatch begins to sample r's fleet.
 func (r *run) startWatch() {
-	if r.o.JSON == "" && r.o.HTML == "" {
-		return
-	}
 	w := &watch{r: r, fleet: r.fleet, done: make(chan struct{})}
 	if n := len(r.report.Timeline.Samples); n > 0 {
 		w.before = r.report.Timeline.Samples[n-1]
@@ -84,9 +81,10 @@ func (w *watch) sample(inside bool) Sample {
 	if w.r.server != nil {
 		if u, err := w.r.server.Brief(); err == nil {
 			s.CPU, s.RSSAnon = u.CPU().Seconds(), u.RSSAnon
+			w.r.peak.Store(max(w.r.peak.Load(), u.RSSAnon))
 		}
 	}
-	if inside && w.r.o.Metrics != "" {
+	if inside && w.r.o.Metrics != "" && (w.r.o.JSON != "" || w.r.o.HTML != "") { // else nobody would see them, and the server is left in peace
 		if page, err := meter.ReadPage(w.r.ctx, w.r.o.Metrics); err == nil {
 			s.Metrics = page.Pick(overTime())
 		}

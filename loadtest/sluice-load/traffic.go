@@ -79,15 +79,15 @@ func (f *fanout) bursts(d time.Duration, messages int64) error {
 // maxBatch bounds how many messages that are due leave in one pipeline.
 const maxBatch = 512
 
-// schedule publishes Rate messages per second, each stamped with the moment it was due: when this generator, Redis or the
+// schedule publishes rate messages per second, each stamped with the moment it was due: when this generator, Redis or the
 // server falls behind, the wait is in the latency and not left out (coordinated omission). At the end it waits for the rest.
 func (f *fanout) schedule(d time.Duration, messages int64) error {
 	begin := fleet.Now()
-	total := int64(d.Seconds() * f.cmd.Rate)
+	total := int64(d.Seconds() * f.rate)
 	if messages > 0 {
 		total = min(total, messages)
 	}
-	at := func(i int64) int64 { return begin + int64(float64(i)*1e9/f.cmd.Rate) }
+	at := func(i int64) int64 { return begin + int64(float64(i)*1e9/f.rate) }
 	for sent := int64(0); sent < total; {
 		now := fleet.Now()
 		for ; sent < total && at(sent) <= now && len(f.batch) < maxBatch; sent++ {

@@ -40,6 +40,7 @@ type Conn struct {
 	fragOp  codec.Opcode
 	writing bool // EPOLLOUT is asked for
 	stalled bool // it is not read any more
+	excused bool // it has stalled: that the server ends it is no fault
 	started int64
 	need    int    // size of the frame that carry is the beginning of; 0: not known
 	carry   []byte // received, not yet a whole frame (or not yet a whole handshake response)
@@ -109,7 +110,9 @@ func (c *Conn) end(why string) {
 		c.w.dial.inflight--
 	default:
 		c.w.count.Open--
-		if why != "" {
+		if why != "" && c.excused {
+			c.w.count.Cut++
+		} else if why != "" {
 			c.w.count.Lost++
 		} else {
 			c.w.count.Closed++

@@ -14,6 +14,17 @@ func (c *Conn) Stall() {
 	c.w.interest(c)
 }
 
+// Resume reads again what a stalled connection has not read. That the server ends it is still no fault; why is counted all the same.
+func (c *Conn) Resume() {
+	if c.state != open || !c.stalled {
+		return
+	}
+	c.stalled, c.excused = false, true
+	// If the kernel refuses, it takes longer to read what is there.
+	_ = unix.SetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_RCVBUF, 1<<20)
+	c.w.interest(c)
+}
+
 // cut takes the end of a stalled connection: it is the server's right, and no fault.
 func (c *Conn) cut() {
 	c.w.count.Cut++
