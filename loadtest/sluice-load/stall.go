@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"sync"
+	"sync/atomic"
 
 	"sluice/loadtest/internal/fleet"
 	"sluice/loadtest/internal/proof"
@@ -110,7 +111,7 @@ func (f *fanout) readAgain(s *Stall) error {
 		if now := f.fleet.Stats().Bytes; now != last {
 			last, since = now, fleet.Now()
 		}
-		return fleet.Now()-since > int64(f.cmd.Quiet)
+		return f.caughtUp() || fleet.Now()-since > int64(f.cmd.Quiet)
 	})
 	var mu sync.Mutex
 	f.fleet.Each(func(w *fleet.Worker) {
@@ -126,6 +127,20 @@ func (f *fanout) readAgain(s *Stall) error {
 		s.Late.Add(*script.late)
 	})
 	return err
+}
+
+// caughtUp says that nothing is missing to those that have read again and are still there.
+func (f *fanout) caughtUp() bool {
+	var behind atomic.Int64
+	f.fleet.Each(func(w *fleet.Worker) {
+		script := f.scripts[w.Index()]
+		w.Conns(func(c *fleet.Conn) {
+			if f.stalls(c) && script.trackers[script.index(c)].Next() < f.next[c.ID%len(f.channels)] {
+				behind.Add(1)
+			}
+		})
+	})
+	return behind.Load() == 0
 }
 
 // stalls says that c is one of those that stop reading: the first ones, which the server has spread over its threads.

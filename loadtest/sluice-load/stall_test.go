@@ -9,7 +9,7 @@ import (
 
 func stallArgs(h *hub, more ...string) []string {
 	return append([]string{"stall", "--url", h.ws("/ws?channel={channel}"), "-n", "50", "--warmup", "0s", "--for", "20s", "--messages", "40",
-		"--burst", "8", "--quiet", "400ms"}, more...)
+		"--burst", "8"}, more...)
 }
 
 // TestStall: the others get everything in both windows, and those that stalled get it when they read again.
@@ -63,7 +63,7 @@ func TestStallOfAServerThatDropsMessages(t *testing.T) {
 		}
 		send(p)
 	}
-	report, table, err := load(t, h, stallArgs(h, "--stalled", "10", "--concurrency", "1")...)
+	report, table, err := load(t, h, stallArgs(h, "--stalled", "10", "--concurrency", "1", "--quiet", "2s")...) // what is missing is waited for
 	if err != nil || report.Stall == nil {
 		t.Fatalf("%v\n%s", err, table)
 	}
