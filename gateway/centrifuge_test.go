@@ -352,6 +352,12 @@ func TestCentrifugeDoor(t *testing.T) {
 	n.sdk("?token="+token, nil).talk(`> {"id":1,"connect":{}}`, "x 3504 connection limit")
 	n.sdk("", page("https://app.example")).talk(`> {"id":1,"connect":{}}`, `< {"id":1,"error":{"code":101,"message":"unauthorized"}}`,
 		`> {"id":2,"connect":{"token":"`+sign(t, testKey, auth.Claims{User: "43"})+`"}}`, "< "+strings.Replace(entered, `"id":1`, `"id":2`, 1))
+	old := page("https://app.example") // nobody is locked out by a cookie that nobody has taken away
+	old.Set("Cookie", "sid="+sign(t, testKey, auth.Claims{User: "44", Issued: time.Now().Add(-time.Hour), TTL: time.Minute}))
+	n.sdk("", old).talk(`> {"id":1,"connect":{}}`, `< {"id":1,"error":{"code":109,"message":"token expired"}}`,
+		`> {"id":2,"connect":{"token":"`+sign(t, testKey, auth.Claims{User: "44"})+`"}}`, "< "+strings.Replace(entered, `"id":1`, `"id":2`, 1))
+	old.Set("Origin", "https://evil.example")
+	n.try(t, attempt{name: "a foreign page with an old cookie", path: path, header: old, status: 403})
 	_ = one.Close()
 	eventually(t, "the user may come again", func() error {
 		c := n.sdk("", nil)

@@ -109,6 +109,8 @@ func (p *Policy) introduce(token string, door *auth.Identity) (*auth.Identity, *
 		return nil, refusal, end
 	case token != "" && !p.Anonymous: // there is nothing to judge it with
 		return nil, nil, &centrifuge.InvalidToken
+	case door == expired:
+		return nil, centrifuge.ErrTokenExpired, nil
 	case door != nil || p.Anonymous:
 		return door, nil, nil
 	}

@@ -41,11 +41,17 @@ type arrival struct {
 	extensions string
 }
 
+// expired stands for whoever shows a cookie that has expired, and may show a better token later.
+var expired = new(auth.Identity)
+
 // arrive is admit for a dialect whose clients may show their token after the handshake:
 // until then they are counted as nobody, and a.who is who they are if they show none.
 func (h *Handler) arrive(c *loop.Conn, r *codec.Request) (a arrival, ok bool) {
 	refusal := h.check(c, r, &a)
-	if refusal == errToken {
+	if refusal == errOldCookie {
+		a.who = expired
+	}
+	if refusal == errToken || refusal == errOldCookie {
 		refusal = h.node.InForce().checkOrigin(a.upgrade.Origin, false)
 	}
 	if refusal == nil {
@@ -118,6 +124,9 @@ func (p *Policy) identify(r *codec.Request, protocols []string, query url.Values
 			return nil, auth.FromNowhere, nil
 		}
 		return nil, auth.FromNowhere, errToken
+	}
+	if why := (*auth.Error)(nil); source.Ambient() && errors.As(err, &why) && why.Code == auth.CodeExpired {
+		return nil, source, errOldCookie
 	}
 	return nil, source, &codec.HTTPError{Status: 401, Reason: err.Error()} // a constant of package auth
 }

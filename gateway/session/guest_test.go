@@ -164,6 +164,7 @@ func TestIdentify(t *testing.T) {
 		{"a good one, anonymous", tokens{source: auth.FromCookie}, true, owner, auth.FromCookie, ""},
 		{"a bad one", tokens{source: auth.FromQuery, verify: broken}, false, nil, auth.FromQuery, "constant"},
 		{"a bad one is no anonymous client", tokens{source: auth.FromQuery, verify: broken}, true, nil, auth.FromQuery, "constant"},
+		{"an old cookie", tokens{source: auth.FromCookie, verify: broken}, true, nil, auth.FromCookie, errOldCookie.Reason},
 		{"several", tokens{find: broken}, true, nil, auth.FromNowhere, "constant"},
 	} {
 		t.Run(row.name, func(t *testing.T) {

@@ -63,6 +63,7 @@ type Tokens interface {
 var (
 	errNotFound   = &codec.HTTPError{Status: 404, Reason: "nothing is served at this path"}
 	errMethod     = &codec.HTTPError{Status: 405, Reason: "only GET is served here"}
+	errOldCookie  = &codec.HTTPError{Status: 401, Reason: "the token in the cookie has expired"} // no page can help having it: a better one may follow
 	errToken      = &codec.HTTPError{Status: 401, Reason: "a token is needed: this node does not let anonymous clients in"}
 	errNotAllowed = &codec.HTTPError{Status: 403, Reason: "a channel may not be subscribed by this client"}
 	errAddress    = &codec.HTTPError{Status: 429, Reason: "too many connections from this address"}
