@@ -45,21 +45,28 @@ type Conn struct {
 	need    int    // size of the frame that carry is the beginning of; 0: not known
 	carry   []byte // received, not yet a whole frame (or not yet a whole handshake response)
 	out     []byte // what the socket has not taken yet
-	frag    []byte // the fragments so far of a fragmented message
+	frag    []byte // the fragments so far of a fragmented message; of an event stream in chunks, the beginning of an event
+	sse     bool   // it is an event stream
+	chunk   chunk
 }
 
 // Send sends one message (op is text or binary). What is sent within one call of the Script to the same connection leaves
-// with one write. payload is the caller's again when Send returns.
+// with one write. payload is the caller's again when Send returns. An event stream has no way to the server: nothing is sent.
 func (c *Conn) Send(op codec.Opcode, payload []byte) {
-	if c.state != open {
+	if c.state != open || c.sse {
 		return
 	}
 	c.w.scratch = codec.AppendMaskedFrame(c.w.scratch, op, payload, c.w.mask())
 }
 
-// Close starts the close handshake with code 1000. Script.Closed follows.
+// Close starts the close handshake with code 1000. Script.Closed follows. An event stream has none: it is ended.
 func (c *Conn) Close() {
 	if c.state != open {
+		return
+	}
+	if c.sse {
+		c.state = closed
+		c.end("")
 		return
 	}
 	c.Send(codec.OpClose, []byte{1000 >> 8, 1000 & 0xff})
@@ -161,7 +168,11 @@ func (c *Conn) readable() {
 	}
 	if err == nil && c.state != upgrading && c.state != dead {
 		var more int
-		more, c.need, err = c.scan(data[used:], now)
+		if c.sse {
+			more, c.need, err = c.stream(data[used:], now)
+		} else {
+			more, c.need, err = c.scan(data[used:], now)
+		}
 		used += more
 	}
 	if c.state == dead {
@@ -215,7 +226,13 @@ var errLongResponse = errors.New("handshake: response longer than 64 KiB")
 
 // upgrade looks for the whole response to the upgrade request in data and opens the connection.
 func (c *Conn) upgrade(data []byte, now int64) (used int, err error) {
-	size, err := c.w.o.target(c.ID).checkResponse(data)
+	size, err := 0, error(nil)
+	if t := c.w.o.target(c.ID); t.stream {
+		c.sse = true
+		size, c.chunk.on, err = checkStream(data)
+	} else {
+		size, err = t.checkResponse(data)
+	}
 	if err != nil {
 		return 0, err
 	}

@@ -1,7 +1,8 @@
 // Package fleet holds many WebSocket client connections on few threads, cheaply enough to be the smaller half of a measurement.
 //
 // A Fleet is a handful of workers. Each worker is one goroutine on its own thread with one epoll instance and raw non-blocking
-// sockets: no goroutine, no timer and no buffer per connection. What comes in is a Target (a ws:// URL), Options, and one Script
+// sockets: no goroutine, no timer and no buffer per connection. What comes in is a Target (a ws:// URL, or an http:// one of an event
+// stream), Options, and one Script
 // per worker; what goes out are the Script's calls, Stats, and errors counted by kind.
 //
 // Everything in a Script, and every method of Conn, runs on the worker that owns the connection: no locks, nothing may block.
@@ -11,5 +12,5 @@
 // Frames to the server are made by sluice/codec; those from the server are read by a few lines of its own, so that a fault of
 // the server's side is not mirrored here and a whole frame costs no copy. It offers no extension and refuses masked frames, reserved bits and bad continuations from the server.
 //
-// Start at Start, then Worker.loop (worker.go), Conn.readable (conn.go), scan (frame.go).
+// Start at Start, then Worker.loop (worker.go), Conn.readable (conn.go), scan (frame.go), stream (stream.go).
 package fleet

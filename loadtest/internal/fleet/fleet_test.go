@@ -352,7 +352,8 @@ func TestTargets(t *testing.T) {
 		{"ws://127.0.0.1:8000/ws?channel={channel}", "GET /ws?channel=a+b HTTP/1.1\r\nHost: 127.0.0.1:8000\r\n", ""},
 		{"ws://127.0.0.1", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", ""},
 		{"ws://127.0.0.1?x=1", "GET /?x=1 HTTP/1.1\r\n", ""},
-		{"http://127.0.0.1/", "", "want ws://"},
+		{"http://127.0.0.1/sse?channel={channel}", "GET /sse?channel=a+b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n", ""},
+		{"https://127.0.0.1/", "", "want ws://"},
 		{"ws://127.0.0.1:http-but-no/", "", "invalid port"},
 	} {
 		target, err := NewTarget(test.url, nil)

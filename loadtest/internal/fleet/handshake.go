@@ -6,7 +6,10 @@ import (
 	"fmt"
 )
 
-var errAccept = errors.New("handshake: Sec-WebSocket-Accept missing or wrong")
+var (
+	errAccept  = errors.New("handshake: Sec-WebSocket-Accept missing or wrong")
+	errNotHTTP = errors.New("handshake: answer is not HTTP")
+)
 
 // checkResponse looks at the response to the upgrade request (RFC 6455 §4.1). size is its length with the empty line; 0 means
 // that it is not complete.
@@ -18,7 +21,7 @@ func (t *Target) checkResponse(b []byte) (size int, err error) {
 	line, rest, _ := bytes.Cut(b[:end+2], []byte("\r\n"))
 	if !bytes.HasPrefix(line, []byte("HTTP/1.1 101")) {
 		if len(line) < 12 || !bytes.HasPrefix(line, []byte("HTTP/1.")) {
-			return 0, errors.New("handshake: answer is not HTTP")
+			return 0, errNotHTTP
 		}
 		return 0, fmt.Errorf("handshake: HTTP status %.3s", line[9:])
 	}

@@ -21,18 +21,19 @@ type Target struct {
 	host    string
 	addr    netip.AddrPort
 	key     string // Sec-WebSocket-Key, one for all: what is measured does not depend on it
+	stream  bool   // http://: an event stream is asked for, not a WebSocket
 	accept  string // the only right answer to key (RFC 6455 §4.2.2)
 }
 
-// NewTarget takes a ws:// URL, in which {channel} and {since} are replaced per connection, and further header lines ("Name: value").
+// NewTarget takes a ws:// URL, or an http:// URL of an event stream, in which {channel} and {since} are replaced per connection, and further header lines ("Name: value").
 // The host is resolved once.
 func NewTarget(rawURL string, headers []string) (*Target, error) {
 	u, err := url.Parse(strings.NewReplacer("{channel}", "channel", "{since}", "0").Replace(rawURL))
 	if err != nil {
 		return nil, fmt.Errorf("URL %q: %w", rawURL, err)
 	}
-	if u.Scheme != "ws" || u.Host == "" {
-		return nil, fmt.Errorf("URL %q: want ws://host:port/path; TLS is not spoken here, measure behind its termination", rawURL)
+	if u.Scheme != "ws" && u.Scheme != "http" || u.Host == "" {
+		return nil, fmt.Errorf("URL %q: want ws://host:port/path, or http:// of an event stream; TLS is not spoken here, measure behind its termination", rawURL)
 	}
 	port := u.Port()
 	if port == "" {
@@ -49,7 +50,7 @@ func NewTarget(rawURL string, headers []string) (*Target, error) {
 	}
 	nonce := make([]byte, 16)
 	rand.Read(nonce) // never fails (crypto/rand)
-	t := &Target{url: rawURL, headers: headers, host: u.Host, key: base64.StdEncoding.EncodeToString(nonce)}
+	t := &Target{url: rawURL, headers: headers, host: u.Host, stream: u.Scheme == "http", key: base64.StdEncoding.EncodeToString(nonce)}
 	addr := tcp.AddrPort()
 	t.addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	t.accept = string(codec.AppendAccept(nil, t.key))
@@ -59,7 +60,7 @@ func NewTarget(rawURL string, headers []string) (*Target, error) {
 // Addr is the resolved address.
 func (t *Target) Addr() netip.AddrPort { return t.addr }
 
-// request is the upgrade request of a connection on channel, which has been at since.
+// request is the upgrade request, or that for an event stream, of a connection on channel, which has been at since.
 func (t *Target) request(channel, since string) []byte {
 	raw := strings.NewReplacer("{channel}", url.QueryEscape(channel), "{since}", since).Replace(t.url)
 	path := raw[strings.Index(raw, "://")+3:]
@@ -69,8 +70,12 @@ func (t *Target) request(channel, since string) []byte {
 		path = "/" + path
 	}
 	var b strings.Builder
-	b.WriteString("GET " + path + " HTTP/1.1\r\nHost: " + t.host +
-		"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + t.key + "\r\n")
+	b.WriteString("GET " + path + " HTTP/1.1\r\nHost: " + t.host)
+	if t.stream {
+		b.WriteString("\r\nAccept: text/event-stream\r\nCache-Control: no-cache\r\n")
+	} else {
+		b.WriteString("\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: " + t.key + "\r\n")
+	}
 	for _, h := range t.headers {
 		b.WriteString(h + "\r\n")
 	}
