@@ -27,7 +27,7 @@ var sections = []section{
 	{"Presence", []string{"presence_"}},
 	{"Nodes", []string{"node", "lease_", "build_", "ready", "panics_", "log_lines_"}},
 	{"Slow clients and limits", []string{"slow_", "dropped_total", "conflated_", "backlog_", "blocked_", "limits_", "excesses_", "incomplete_", "mailbox_"}},
-	{"Latency", []string{"delivery_", "reactor_"}},
+	{"Latency", []string{"delivery_", "handshake_", "reactor_"}},
 	{"Messages", []string{"messages_", "bytes_", "writes_", "sends_", "deliveries_", "direct_", "subscriptions", "channels"}},
 	{"Connections", []string{""}},
 }

@@ -31,6 +31,7 @@ type metrics struct {
 	lane    *prometheus.Desc
 	api     *prometheus.Desc
 	spreads []spread
+	shares  []share
 	stalls  *prometheus.Desc
 }
 
@@ -142,10 +143,7 @@ func newMetrics(a *App) *metrics {
 	counter("streams_total", "Requests answered with an event stream.", func(s *snapshot) float64 { return float64(s.loop.Streamed) })
 	counter("timeouts_total", "Clients cut because a handshake (handshake.timeout) or a message (message.timeout) did not come to its end.", func(s *snapshot) float64 { return float64(s.loop.Timeouts) })
 	counter("ping_timeouts_total", "Clients gone without a word, found by a ping that they did not answer, or because nothing that was sent to them was acknowledged.", func(s *snapshot) float64 { return float64(s.loop.Unanswered) })
-	counter("messages_in_total", "Messages from clients.", func(s *snapshot) float64 { return float64(s.loop.MessagesIn) })
-	counter("bytes_in_total", "Bytes read from clients.", func(s *snapshot) float64 { return float64(s.loop.BytesIn) })
 	counter("writes_total", "Frames handed to connections; those of one channel and one burst count once.", func(s *snapshot) float64 { return float64(s.loop.FramesOut) })
-	counter("bytes_out_total", "Bytes written to clients.", func(s *snapshot) float64 { return float64(s.loop.BytesOut) })
 	counter("sends_total", "System calls that wrote to clients.", func(s *snapshot) float64 { return float64(s.loop.Sends) })
 	counter("blocked_sends_total", "Of those, how many found the client's socket full. It grows with clients that read slowly.",
 		func(s *snapshot) float64 { return float64(s.loop.Blocked) })
@@ -253,6 +251,7 @@ func newMetrics(a *App) *metrics {
 		return float64(s.app.logLost())
 	})
 	m.addTimes()
+	m.addTraffic()
 	return m
 }
 
@@ -290,6 +289,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.lane
 	ch <- m.api
 	m.describeTimes(ch)
+	m.describeTraffic(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -328,5 +328,6 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.api, prometheus.CounterValue, float64(failed), method, "error")
 	})
 	m.collectTimes(ch, s)
+	m.collectTraffic(ch, s)
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

@@ -25,6 +25,8 @@ func (m *metrics) addTimes() {
 		func(s *snapshot) *loop.Distribution { return &s.loop.Turn })
 	m.spread("reactor_lag_seconds", "Time that reactors leave waiting what comes, ten samples a second for each. High: they have too much to do, or are not given a processor; add nodes, or leave them more of the machine.",
 		func(s *snapshot) *loop.Distribution { return &s.loop.Lag })
+	m.spread("handshake_seconds", "Time from accepting a socket to answering its request with 101, or with an event stream: the client's own dawdling, its token, and for /ws and /sse the subscription of its channels included.",
+		func(s *snapshot) *loop.Distribution { return &s.loop.Handshake })
 	m.add(prometheus.GaugeValue, "reactor_longest_turn_seconds", "The longest turn of a reactor within the last 15 to 30 seconds.",
 		func(s *snapshot) float64 { return s.loop.Longest.Seconds() })
 	m.stalls = prometheus.NewDesc("sluice_reactor_stalls_total",

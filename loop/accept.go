@@ -109,6 +109,7 @@ func (e *Engine) adopt(ln net.Listener) bool {
 // those who are to be told 503 are too many.
 func (e *Engine) admit(conn *net.TCPConn) {
 	e.accepted.Add(1)
+	now := e.now()
 	if e.total.Add(1) > int64(e.limit+e.reserve) {
 		e.left()
 		e.dropped.Add(1)
@@ -119,7 +120,7 @@ func (e *Engine) admit(conn *net.TCPConn) {
 	}
 	for {
 		select {
-		case e.choose() <- conn:
+		case e.choose() <- arrived{conn, now}:
 			return
 		default: // all queues are full
 		}
@@ -133,9 +134,15 @@ func (e *Engine) admit(conn *net.TCPConn) {
 	}
 }
 
+// arrived is a socket on its way to a reactor.
+type arrived struct {
+	conn *net.TCPConn
+	at   time.Duration // of the engine's clock
+}
+
 // choose is the queue of the reactor with the fewest connections, of those that
 // keep up with enrolling them; nil if none does.
-func (e *Engine) choose() (queue chan<- *net.TCPConn) {
+func (e *Engine) choose() (queue chan<- arrived) {
 	least := int64(math.MaxInt64)
 	for i, q := range e.enrolments {
 		if n := e.load(i); n < least && len(q) < cap(q) {
@@ -153,17 +160,18 @@ func (e *Engine) load(i int) int64 {
 // enrol registers sockets with one reactor, until the queue is closed. It waits
 // for the reactor each time, so a busy one is given connections no faster than
 // it can take them.
-func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
+func (e *Engine) enrol(r *Reactor, queue <-chan arrived) {
 	var spare spareFile
 	spare.hold()
 	defer spare.release()
-	for conn := range queue {
+	for a := range queue {
 		select {
 		case e.space <- struct{}{}:
 		default: // said already
 		}
 		c := &Conn{r: r, state: reading}
-		if addr, ok := conn.RemoteAddr().(*net.TCPAddr); ok {
+		c.accepted(a.at)
+		if addr, ok := a.conn.RemoteAddr().(*net.TCPAddr); ok {
 			copy(c.peer[:], addr.IP.To16())
 			c.port = uint16(addr.Port)
 			if e.opts.Proxied != nil && e.opts.Proxied(c.Remote().Addr()) {
@@ -176,7 +184,7 @@ func (e *Engine) enrol(r *Reactor, queue <-chan *net.TCPConn) {
 		}
 		before := r.count.opened.Load()
 		spare.release()
-		_, err := r.client.EnrollContext(conn, c) // closes conn, having dup'ed its fd
+		_, err := r.client.EnrollContext(a.conn, c) // closes a.conn, having dup'ed its fd
 		spare.hold()
 		if err == nil && r.count.opened.Load() == before {
 			err = errors.New("the event loop could not watch the socket") // gnet reports success then

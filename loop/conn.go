@@ -2,6 +2,7 @@ package loop
 
 import (
 	"net/netip"
+	"time"
 
 	"github.com/panjf2000/gnet/v2"
 	"go.uber.org/zap"
@@ -20,6 +21,7 @@ type Conn struct {
 	id    ConnID
 	peer  [16]byte // its address, IPv4 mapped into IPv6: half of what a netip.AddrPort takes
 	port  uint16
+	kind  uint8 // below Kinds
 	fd    int32
 	marks marks
 	state state
@@ -27,7 +29,7 @@ type Conn struct {
 
 	over      uint32    // tick since which more than MaxQueue waits for it; 0: less does
 	seen      uint32    // tick of the last sign of life
-	begun     uint32    // tick in which the message began that is not complete yet; 0: none
+	begun     uint32    // tick in which the message began that is not complete yet; 0: none. Before that: see opened
 	held      uint32    // bytes of it, as counted in Engine.incomplete
 	allowance allowance // what it may send before it has to pause
 	timer     timer     // handshake, ping or close deadline, as state says
@@ -272,7 +274,7 @@ func (c *Conn) readFrame(b []byte) (rest []byte) {
 
 // message hands a whole data message up, inflated where it came deflated.
 func (c *Conn) message(m codec.Message) {
-	c.r.count.messagesIn.Add(1)
+	c.traffic().messagesIn.Add(1)
 	if m.RSV1 {
 		inflated, err := c.r.inflater.Inflate(m.Payload, int(c.r.opts.Decoder.MaxMessage))
 		if err == nil && m.Op == codec.OpText && !codec.ValidText(inflated) {
@@ -324,7 +326,7 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) bool {
 		c.dec.AllowDeflate()
 		c.marks |= markDeflate
 	}
-	c.allowance.fill(&c.r.rates)
+	c.opened()
 	c.r.count.upgraded.Add(1)
 	c.r.armPing(c)
 	c.output(codec.AppendSwitch(c.r.scratch[:0], u.Key, protocol, extensions))
@@ -334,6 +336,19 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) bool {
 	}
 	c.rare = nil
 	return true
+}
+
+// accepted notes when c's socket was accepted, in microseconds of the engine's clock, of
+// which the lowest bits are enough: a handshake takes far less than the 71 minutes that they
+// last. It stands where nothing else does until c is open.
+func (c *Conn) accepted(now time.Duration) { c.begun = uint32(now / time.Microsecond) }
+
+// opened is what c's being open begins with.
+func (c *Conn) opened() {
+	took := uint32(c.r.engine.now()/time.Microsecond) - c.begun
+	c.r.count.handshake.Add(time.Duration(took) * time.Microsecond)
+	c.begun = 0
+	c.allowance.fill(&c.r.rates)
 }
 
 // Refuse answers the request with an HTTP error, and more header lines as for

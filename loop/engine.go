@@ -41,7 +41,7 @@ type Engine struct {
 
 	accepting  sync.WaitGroup // Serve calls
 	enrolling  sync.WaitGroup // enrol goroutines
-	enrolments []chan *net.TCPConn
+	enrolments []chan arrived
 	space      chan struct{}  // gets a token when there is room in an enrolment queue again
 	quit       chan struct{}  // closed when accepting is to end
 	admitted   chan struct{}  // closed when no connection is on its way to a reactor any more
@@ -98,7 +98,7 @@ func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
 		}
 	})
 	for _, r := range e.reactors {
-		queue := make(chan *net.TCPConn, 64)
+		queue := make(chan arrived, 64)
 		e.enrolments = append(e.enrolments, queue)
 		e.enrolling.Go(func() { e.enrol(r, queue) })
 	}

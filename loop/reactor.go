@@ -130,6 +130,7 @@ func (r *Reactor) OnOpen(g gnet.Conn) ([]byte, gnet.Action) {
 	c.id = r.conns.add(c, r.index)
 	r.wheel.set(c, r.wheel.after(r.opts.HandshakeTimeout))
 	r.count.connections.Add(1)
+	c.traffic().open.Add(1)
 	r.count.opened.Add(1)
 	return nil, gnet.None
 }
@@ -155,7 +156,7 @@ func (r *Reactor) OnTraffic(g gnet.Conn) gnet.Action {
 		r.turn()
 		return gnet.None
 	}
-	r.count.bytesIn.Add(int64(len(b)))
+	c.traffic().bytesIn.Add(int64(len(b)))
 	r.callback = c
 	r.read(c, b)
 	r.callback = nil
@@ -180,6 +181,7 @@ func (r *Reactor) OnClose(g gnet.Conn, err error) gnet.Action {
 	r.wheel.drop(c)
 	r.conns.remove(c.id)
 	r.count.connections.Add(-1)
+	c.traffic().open.Add(-1)
 	c.lost(err)
 	if c.marks.has(markKnown) {
 		defer r.Recover(nil, "close")

@@ -13,10 +13,7 @@ type counters struct {
 	opened      atomic.Int64 // sockets that the event loop took over
 	upgraded    atomic.Int64 // handshakes answered 101
 	streamed    atomic.Int64 // requests answered with an event stream
-	messagesIn  atomic.Int64
-	bytesIn     atomic.Int64
 	framesOut   atomic.Int64 // references queued, one for a batch
-	bytesOut    atomic.Int64
 	sends       atomic.Int64 // send system calls
 	blocked     atomic.Int64 // sends that the socket did not take whole
 	panics      atomic.Int64
@@ -29,6 +26,8 @@ type counters struct {
 	rung        atomic.Int64 // the same: when the ticker rang, which the reactor has not answered; 0: it has
 	stalls      [Stalls]atomic.Int64
 	turn        Durations // of turns
+	kinds       [Kinds]traffic
+	handshake   Durations // from accepting a socket to answering its request with something that lasts
 	lag         Durations // from the ticker's ring to the turn
 	delivery    Durations // from receiving a burst to having flushed the last connection
 	longest     peak      // turn
@@ -66,10 +65,13 @@ type Stats struct {
 	Limits [Limits]int64 // how often clients reached each
 	Stalls [Stalls]int64 // how often reactors were held up by each
 
-	Turn     Distribution  // of turns
-	Longest  time.Duration // the longest turn of the last 15 to 30 seconds
-	Lag      Distribution  // of how long reactors left what comes waiting, ten samples a second for each
-	Delivery Distribution  // from Reactor.Wake's received to the flush of the last connection, by burst and reactor
+	Kinds [Kinds]Traffic // of connections by kind; MessagesIn, BytesIn and BytesOut are sums of theirs
+
+	Turn      Distribution  // of turns
+	Longest   time.Duration // the longest turn of the last 15 to 30 seconds
+	Lag       Distribution  // of how long reactors left what comes waiting, ten samples a second for each
+	Handshake Distribution  // from accepting a socket to Conn.Upgrade or Conn.Stream
+	Delivery  Distribution  // from Reactor.Wake's received to the flush of the last connection, by burst and reactor
 }
 
 // add sums a reactor's counters into s.
@@ -79,10 +81,7 @@ func (s *Stats) add(c *counters) {
 	s.Streamed += c.streamed.Load()
 	s.Misproxied += c.misproxied.Load()
 	s.Unanswered += c.unanswered.Load()
-	s.MessagesIn += c.messagesIn.Load()
-	s.BytesIn += c.bytesIn.Load()
 	s.FramesOut += c.framesOut.Load()
-	s.BytesOut += c.bytesOut.Load()
 	s.Sends += c.sends.Load()
 	s.Blocked += c.blocked.Load()
 	s.Panics += c.panics.Load()
@@ -94,6 +93,10 @@ func (s *Stats) add(c *counters) {
 	for i := range c.stalls {
 		s.Stalls[i] += c.stalls[i].Load()
 	}
+	for k := range c.kinds {
+		s.Kinds[k].add(&c.kinds[k])
+	}
+	s.Handshake.Count(&c.handshake)
 	s.Turn.Count(&c.turn)
 	s.Lag.Count(&c.lag)
 	s.Delivery.Count(&c.delivery)
@@ -102,6 +105,11 @@ func (s *Stats) add(c *counters) {
 
 // sumUp fills in what follows from the limits that were reached.
 func (s *Stats) sumUp() {
+	for k := range s.Kinds {
+		s.MessagesIn += s.Kinds[k].MessagesIn
+		s.BytesIn += s.Kinds[k].BytesIn
+		s.BytesOut += s.Kinds[k].BytesOut
+	}
 	s.Refused = s.Limits[LimitConnections]
 	s.Limits[LimitConnections] += s.Dropped
 	s.Timeouts = s.Limits[LimitHandshakeTime] + s.Limits[LimitMessageTime]

@@ -32,7 +32,7 @@ func (c *Conn) Stream(header []string) bool {
 	c.rare = nil
 	c.state = open
 	c.marks |= markStream
-	c.allowance.fill(&c.r.rates)
+	c.opened()
 	c.r.count.streamed.Add(1)
 	c.r.armPing(c)
 	c.output(codec.AppendRetry(codec.AppendStreamHead(c.r.scratch[:0], header), c.r.absence()))

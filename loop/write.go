@@ -378,7 +378,7 @@ func (c *Conn) send(b []byte) (n int, ok bool) {
 	c.r.count.sends.Add(1)
 	n, err := sendNow(int(c.fd), b)
 	if err == nil {
-		c.r.count.bytesOut.Add(int64(n))
+		c.traffic().bytesOut.Add(int64(n))
 		return n, true
 	}
 	if errors.Is(err, unix.EAGAIN) {

@@ -207,24 +207,35 @@ func (l *Local) handFinished(run []*publication, frame []byte, at place) {
 }
 
 // hand gives members the chunk of a run, of which the last message is newest, as the
-// channel's policy says.
+// channel's policy says. What they are sent is counted once for all: they take the same
+// form, and so are of the same kind.
 func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) {
+	taken := 0
 	switch run[0].channel.rules.Load().Policy {
 	case Disconnect:
 		for _, p := range members {
-			p.conn.Send(chunk)
+			if p.conn.Send(chunk) {
+				taken++
+			}
 		}
 	case Drop:
 		for _, p := range members {
 			if p.member.dropped || !p.conn.Offer(chunk) {
 				l.hub.dropped.Add(int64(len(run)))
 				noteDrop(p, run)
+				continue
 			}
+			taken++
 		}
 	case Latest:
 		for _, p := range members {
-			l.keepNewest(p, chunk, newest, len(run))
+			if l.keepNewest(p, chunk, newest, len(run)) {
+				taken++
+			}
 		}
+	}
+	if taken > 0 {
+		members[0].conn.CountOut(taken * len(run))
 	}
 }
 
@@ -253,18 +264,18 @@ func newest(run []*publication, s shape) []byte {
 
 // keepNewest sends a run of n messages to a member, or, where its socket is full,
 // keeps the newest of them in place of the one that it kept before.
-func (l *Local) keepNewest(p place, chunk, newest []byte, n int) {
+func (l *Local) keepNewest(p place, chunk, newest []byte, n int) (sent bool) {
 	if p.member.late != nil { // also where the socket has just become writable: Drained comes later, with what is older
 		l.hub.conflated.Add(1)
 		p.member.late = nil
 	}
 	if !p.conn.Backed() {
-		p.conn.Send(chunk)
-		return
+		return p.conn.Send(chunk)
 	}
 	l.hub.conflated.Add(int64(n - 1))
 	p.member.late = &late{frame: newest}
 	p.conn.TellDrained()
+	return false
 }
 
 // Drained sends c, whose socket has taken all that it was sent, what was kept for
@@ -281,7 +292,9 @@ func (l *Local) Drained(c *loop.Conn, m *Member) {
 	if message := m.late.message; message != nil {
 		frame = l.events.Finish(c, m, message, frame)
 	}
-	c.Send(frame)
+	if c.Send(frame) {
+		c.CountOut(1)
+	}
 	m.late = nil
 }
 

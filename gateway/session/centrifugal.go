@@ -80,6 +80,7 @@ func (h *Handler) openCentrifugal(c *loop.Conn, r *codec.Request) {
 		break
 	}
 	if c.Upgrade(a.upgrade, a.protocol, a.extensions) {
+		c.SetKind(uint8(KindCentrifuge))
 		s.lookAt(h, c, h.expiry.second(time.Now().Add(h.node.InForce().Patience)))
 		h.watchAge(c)
 	}

@@ -20,12 +20,17 @@ func (h *Handler) openEcho(c *loop.Conn, r *codec.Request) {
 	}
 	e := &echo{a.guest}
 	c.Session = e
-	c.Upgrade(a.upgrade, a.protocol, a.extensions)
+	if !c.Upgrade(a.upgrade, a.protocol, a.extensions) {
+		return // the client has been refused meanwhile
+	}
+	c.SetKind(uint8(KindEcho))
 	h.watchExpiry(c, &e.guest)
 }
 
 func (*echo) message(_ *Handler, c *loop.Conn, op codec.Opcode, payload []byte) {
-	c.Write(op, payload)
+	if c.Write(op, payload) {
+		c.CountOut(1)
+	}
 }
 
 func (*echo) direct(*loop.Conn, *hub.Direct) bool { return false } // nobody is told its name

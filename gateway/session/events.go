@@ -155,6 +155,7 @@ func (s *events) open(h *Handler, c *loop.Conn) bool {
 	if !c.Stream(s.header) {
 		return false
 	}
+	c.SetKind(uint8(KindEvents))
 	early := s.early
 	s.header, s.early, s.opened = nil, nil, true
 	i := 0

@@ -174,6 +174,7 @@ func (h *Handler) direct(d *hub.Direct) {
 	}
 	if c := h.r.Conn(d.Conn); c != nil {
 		if s, ok := c.Session.(dialect); ok && s.direct(c, d) {
+			c.CountOut(1)
 			return
 		}
 	}

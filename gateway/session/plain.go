@@ -196,6 +196,7 @@ func (s *plain) open(h *Handler, c *loop.Conn) {
 	if !c.Upgrade(o.upgrade, o.protocol, o.extensions) {
 		return // the client has been refused meanwhile
 	}
+	c.SetKind(uint8(KindPlain))
 	s.opened = true
 	h.watchExpiry(c, &s.guest)
 	h.watchAge(c)

@@ -35,6 +35,7 @@ func (h *Handler) openWrapped(c *loop.Conn, a *arrival, channels []string, since
 	if !c.Upgrade(a.upgrade, envelopeProtocol, a.extensions) {
 		return
 	}
+	c.SetKind(uint8(KindEnvelope))
 	h.watchExpiry(c, &s.guest)
 	h.watchAge(c)
 	h.connected(c, &s.guest, strings.Join(channels, " "))
