@@ -14,6 +14,7 @@ S    ?= 20
 SEED ?= 1
 B    ?= .
 P    ?= ./...
+SCRIPT ?= fanout
 
 # The linters' own modules are none of ours: go run builds this version once and keeps it in the build cache.
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -24,7 +25,7 @@ FUZZ_SMOKE ?= 30000x
 # step prints what is about to run, so that a long silence has a name.
 step = printf '\n== %s\n' "$(1)"
 
-.PHONY: help run build test deps check fmt vet lint unit invariants manifests fuzz fuzz-smoke hostile chaos rolling inbox-faults bench clean clean-all
+.PHONY: help run build test deps check fmt vet lint unit invariants manifests fuzz fuzz-smoke hostile chaos rolling inbox-faults load bench clean clean-all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -90,6 +91,9 @@ rolling: build ## replace three nodes behind HAProxy under 10,000 clients; the p
 
 inbox-faults: ## clients send while Redis and nodes are killed: S=20 schedules of faults from SEED=1 on
 	@go test -race -count=1 -timeout 30m -run TestInboxUnderFaults -v ./gateway -inbox.schedules $(S) -inbox.seed $(SEED) | grep -v logger.go
+
+load: ## k6 against a server, which it starts if none listens: SCRIPT=fanout or all; the first run builds k6, four minutes; ARGS="-e RATE=50"
+	@loadtest/k6/load.sh $(SCRIPT) $(ARGS)
 
 bench: ## benchmarks: B=regexp P=packages
 	@go test -run '^$$' -bench '$(B)' -benchmem $(P)

@@ -12,7 +12,7 @@ import { settings } from './lib/settings.js';
 import { report } from './lib/summary.js';
 import { channelName, reach } from './lib/target.js';
 
-const s = settings({ USERS: 30, ROOMS: 5, WORKERS: 2, SAYS: 5, THINK: '1s', RAMP: '5s', FOR: '15s', INBOX: '', P95: 500 });
+const s = settings({ USERS: 30, ROOMS: 5, WORKERS: 2, SAYS: 5, THINK: '1s', RAMP: '5s', FOR: '15s', INBOX: '', P95: 1000 });
 const seconds = 2 * s.RAMP + s.FOR;
 const patience = 10; // seconds that a user waits for what is outstanding
 const stay = Math.ceil(1.5 * s.THINK * s.SAYS + patience); // a visit takes no longer
@@ -107,7 +107,7 @@ export async function talk(run) {
       f.said.add(1);
       if (n % 2 === 0) {
         calls.set(`c${n}`, now());
-        connection.ws.send(JSON.stringify({ id: `c${n}`, call: 'echo', data: { n } }));
+        connection.ws.send(JSON.stringify({ id: `c${n}`, call: `echo-${run}`, data: { n } }));
         f.called.add(1);
       }
       await pause(s.THINK * 1000 * (0.5 + Math.random()));
@@ -144,10 +144,13 @@ export async function work(run) {
 }
 
 async function handle(redis, run, entry) {
-  if (!(entry.channel || '').startsWith(channelName(s, run, ''))) return; // somebody else's
-  if (entry.type === 'message') await redis.command('PUBLISH', s.PREFIX + entry.channel, entry.data);
-  else if (entry.type === 'rpc') await redis.command('PUBLISH', entry.reply, `${entry.conn}:${entry.call} ${entry.data}`);
-  else return;
+  if (entry.type === 'message' && entry.channel.startsWith(channelName(s, run, ''))) {
+    await redis.command('PUBLISH', s.PREFIX + entry.channel, entry.data);
+  } else if (entry.type === 'rpc' && entry.method === `echo-${run}`) {
+    await redis.command('PUBLISH', entry.reply, `${entry.conn}:${entry.call} ${entry.data}`);
+  } else {
+    return; // somebody else's, or that somebody came or left
+  }
   f.waited.add(Math.max(0, Date.now() - Number(entry.time)));
   f.handled.add(1);
 }

@@ -9,7 +9,7 @@ import { report } from './lib/summary.js';
 import { channelName, reach } from './lib/target.js';
 import exec from 'k6/execution';
 
-const s = settings({ RATE: 50, RAMP: '5s', FOR: '10s', HOLD: '5s', CHANNELS: 10, P95: 250 });
+const s = settings({ RATE: 50, RAMP: '5s', FOR: '10s', HOLD: '5s', CHANNELS: 10, P95: 1000 });
 const seconds = 2 * s.RAMP + s.FOR;
 const held = Math.ceil(s.RATE * (s.HOLD + 1)); // connections at one time
 

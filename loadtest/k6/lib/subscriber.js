@@ -46,7 +46,7 @@ export function follow({ settings, run, f, turn, channel, life, span, sample = 1
           f.duplicate.add(seen.duplicate);
           f.late.add(seen.late);
         }
-        resolve();
+        resolve(opened);
       },
     });
     timer = setTimeout(connection.close, life);

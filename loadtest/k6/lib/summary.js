@@ -29,7 +29,8 @@ export function summarize(data, { script, title, question, settings, figures, no
     const metric = data.metrics[metricOf(name, figure)];
     for (const limit of figure.limits) {
       const held = metric && metric.thresholds && metric.thresholds[limit];
-      verdicts.push({ name, title: figure.title, limit, ok: Boolean(held && held.ok), got: metric ? valueOf(limit, metric.values) : null });
+      const measured = metric && !silent(figure, metric.values); // to k6, what was never measured was below any limit
+      verdicts.push({ name, title: figure.title, limit, ok: Boolean(measured && held && held.ok), got: measured ? valueOf(limit, metric.values) : null });
     }
     if (metric === undefined || silent(figure, metric.values)) continue;
     const rows = (figure.values || []).map((value) => [value, data.metrics[`${metricOf(name, figure)}{${figure.by}:${value}}`]]).filter(([, m]) => m && !silent(figure, m.values));
