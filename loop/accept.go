@@ -169,7 +169,7 @@ func (e *Engine) enrol(r *Reactor, queue <-chan arrived) {
 		case e.space <- struct{}{}:
 		default: // said already
 		}
-		c := &Conn{r: r, state: reading}
+		c := &Conn{r: r, state: e.begins()}
 		c.accepted(a.at)
 		if addr, ok := a.conn.RemoteAddr().(*net.TCPAddr); ok {
 			copy(c.peer[:], addr.IP.To16())

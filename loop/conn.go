@@ -65,6 +65,7 @@ type state uint8
 
 const (
 	greeting  state = iota // a load balancer's PROXY header is not complete
+	securing               // the TLS handshake is not over
 	reading                // the request head is not complete
 	pending                // the handler has the request
 	open                   // WebSocket messages both ways
@@ -91,6 +92,7 @@ const (
 	markWaits                     // the handler wants to know when the queue is empty
 	markHeld                      // what is sent waits for Release
 	markStream                    // the answer is an event stream: nothing is read, and nothing framed
+	markSecure                    // it speaks TLS
 )
 
 func (m marks) has(x marks) bool { return m&x != 0 }
@@ -160,6 +162,9 @@ func (c *Conn) consume(b []byte) {
 		switch c.state {
 		case greeting:
 			b = c.readProxy(b)
+		case securing:
+			c.shake(b)
+			return
 		case reading:
 			b = c.readRequest(b)
 		case pending:
@@ -194,7 +199,7 @@ func (c *Conn) readProxy(b []byte) (rest []byte) {
 		return nil
 	}
 	if done {
-		c.state = reading
+		c.state = c.r.engine.begins()
 		if !h.Local {
 			c.peer, c.port = h.Source.Addr().As16(), h.Source.Port()
 		}
@@ -297,8 +302,13 @@ func (c *Conn) message(m codec.Message) {
 // complete. Without it a client could have us hold a large part of one for ever,
 // at the price of a byte now and then.
 func (c *Conn) timeMessage() {
-	c.countHeld(c.dec.Held())
-	if !c.dec.Partial() {
+	held, partial := c.dec.Held(), c.dec.Partial()
+	if c.marks.has(markSecure) {
+		n := c.secure().partial()
+		held, partial = held+n, partial || n > 0
+	}
+	c.countHeld(held)
+	if !partial {
 		c.begun = 0
 		return
 	}
@@ -358,6 +368,10 @@ func (c *Conn) Refuse(err *codec.HTTPError, header ...string) {
 	if c.state > pending {
 		return
 	}
+	if c.veiled() {
+		c.abort()
+		return
+	}
 	c.r.reached(limitOfRefusal(err))
 	c.r.refused(c, err)
 	c.respond(c.refusal(err, header), End{Reason: err.Reason, Local: true, Code: codec.StatusAbnormal})
@@ -387,6 +401,10 @@ func (c *Conn) expired() {
 	switch c.state {
 	case greeting:
 		c.r.reached(LimitHandshakeTime)
+		c.abort()
+	case securing:
+		c.r.reached(LimitHandshakeTime)
+		c.r.secured.failed(faultTimeout)
 		c.abort()
 	case reading:
 		c.Refuse(errTimeout)

@@ -25,8 +25,9 @@ type Engine struct {
 	began    time.Time
 	reactors []*Reactor
 	watcher  *watcher
-	limit    int // connections served at once
-	reserve  int // more that are taken in to be told 503
+	shaker   *shaker // nil where TLS is not spoken
+	limit    int     // connections served at once
+	reserve  int     // more that are taken in to be told 503
 
 	backlog      atomic.Int64 // bytes that wait for clients whose sockets are full
 	incomplete   atomic.Int64 // bytes of messages that are not complete
@@ -82,6 +83,7 @@ func New(o Options, newHandler func(*Reactor) Handler) (*Engine, error) {
 		return nil, err
 	}
 	e.watcher = w
+	e.shaker = newShaker(&e.opts, e.log)
 	for i := range o.Reactors {
 		r, err := e.newReactor(i, newHandler)
 		if err != nil {
@@ -311,6 +313,9 @@ func (e *Engine) close() error {
 	close(e.stopTicker)
 	e.watcher.stop()
 	e.helpers.Wait()
+	if e.shaker != nil {
+		e.shaker.close()
+	}
 	fault := e.stopReactors()
 	e.watcher.close()
 	return fault

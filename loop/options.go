@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"crypto/tls"
 	"fmt"
 	"net/netip"
 	"time"
@@ -55,6 +56,12 @@ type Options struct {
 	MaxMailbox     int // messages waiting for one reactor
 	MaxMailboxSize int // bytes of those messages
 
+	// TLS has all connections begin with a TLS handshake, behind a PROXY header where there
+	// is one; nil: none do. It is never changed; its GetCertificate may say something new.
+	TLS                  *tls.Config
+	Handshakes           int // of TLS, at once; further ones wait for those
+	HandshakesPerAddress int // those that wait included; further ones are refused. 0 = no limit
+
 	Log *zap.Logger // must not block its caller: reactors write to it
 }
 
@@ -86,6 +93,7 @@ func DefaultOptions() Options {
 		MaxIncomplete:    256 << 20,
 		MaxMailbox:       1 << 16,
 		MaxMailboxSize:   64 << 20,
+		Handshakes:       1024,
 		Log:              zap.NewNop(),
 	}
 }
@@ -112,6 +120,7 @@ func (o Options) withDefaults() Options {
 	orElse(&o.MaxIncomplete, d.MaxIncomplete)
 	orElse(&o.MaxMailbox, d.MaxMailbox)
 	orElse(&o.MaxMailboxSize, d.MaxMailboxSize)
+	orElse(&o.Handshakes, d.Handshakes)
 	orElse(&o.Log, d.Log)
 	return o
 }
@@ -134,6 +143,8 @@ func (o *Options) check() error {
 		{"ControlRate", int64(o.ControlRate)},
 		{"ControlBurst", int64(o.ControlBurst)},
 		{"AcceptRate", int64(o.AcceptRate)},
+		{"Handshakes", int64(o.Handshakes)},
+		{"HandshakesPerAddress", int64(o.HandshakesPerAddress)},
 		{"MaxMailbox", int64(o.MaxMailbox)},
 		{"MaxMailboxSize", int64(o.MaxMailboxSize)},
 		{"HandshakeTimeout", int64(o.HandshakeTimeout)},

@@ -31,10 +31,12 @@ type Reactor struct {
 	bell    *doorbell
 	box     mailbox
 	ready   readyList
+	shaken  readyList              // whose TLS handshakes have something to say
 	ending  atomic.Pointer[endAll] // what the engine wants of all connections
 	drains  atomic.Pointer[drainOrder]
 	reloads atomic.Pointer[Options]
 	count   counters
+	secured tlsCounters
 
 	// Owned by the event loop from here on.
 
@@ -63,6 +65,8 @@ type Reactor struct {
 	resumed  []*Conn   // opened, with bytes held back
 	arrivals []arrival // of the bursts that were taken and are not flushed
 	dog      watchdog
+	secures  secures
+	clear    []byte // where TLS records are opened; nil until one is
 }
 
 // Index is the reactor's number, from 0.
@@ -158,7 +162,11 @@ func (r *Reactor) OnTraffic(g gnet.Conn) gnet.Action {
 	}
 	c.traffic().bytesIn.Add(int64(len(b)))
 	r.callback = c
-	r.read(c, b)
+	if c.marks.has(markSecure) {
+		r.unseal(c, b)
+	} else {
+		r.read(c, b)
+	}
 	r.callback = nil
 	if c.state == dead {
 		return gnet.Close
@@ -173,6 +181,9 @@ func (r *Reactor) OnClose(g gnet.Conn, err error) gnet.Action {
 		return gnet.None
 	}
 	defer r.engine.leave(c) // after the handler was told: Shutdown waits for that
+	if c.marks.has(markSecure) {
+		c.unveil()
+	}
 	c.state = dead
 	c.g = nil // from here on its fd may be another client's
 	c.dropQueue()
@@ -277,6 +288,9 @@ func (r *Reactor) turn() {
 		if c := r.conns.get(id); c != nil {
 			c.writable()
 		}
+	}
+	if r.engine.shaker != nil {
+		r.takeShaken()
 	}
 	r.takeHeld()
 	if end := r.ending.Swap(nil); end != nil {

@@ -275,6 +275,9 @@ func (c *Conn) enqueue(chunk []byte) {
 // dropQueue forgets all that waits.
 func (c *Conn) dropQueue() {
 	c.outbox = outbox{backed: c.backed}
+	if c.marks.has(markSecure) {
+		c.queued = int32(len(c.secure().rest))
+	}
 	c.countBacklog()
 }
 
@@ -292,7 +295,7 @@ func (c *Conn) flushSoon() {
 
 // flush writes until the queue is empty or the socket full.
 func (c *Conn) flush() {
-	if c.marks.has(markHeld) && c.state == open {
+	if c.marks&(markHeld|markSecure) != 0 && !c.flushable() {
 		return
 	}
 	if c.rare != nil && (c.state == open || c.state == closing) && !c.marks.has(markBlocked) {
@@ -314,9 +317,18 @@ func (c *Conn) flush() {
 		}
 	}
 	c.countBacklog()
-	if c.first == nil {
+	if c.first == nil && !c.marks.has(markBlocked) {
 		c.drained()
 	}
+}
+
+// flushable reports whether what is queued may go out. What TLS has sealed goes first.
+func (c *Conn) flushable() bool {
+	if c.marks.has(markSecure) && !c.pay() {
+		c.countBacklog()
+		return false
+	}
+	return !c.marks.has(markHeld) || c.state != open
 }
 
 // pushPong queues the pong that waited. The connection has nothing rare then.
@@ -333,12 +345,16 @@ func (c *Conn) pushPong() {
 // gather is what the next send is given: the first chunk, or several small ones
 // put together, which costs less than telling the kernel about each.
 func (c *Conn) gather() []byte {
-	if c.more == nil || len(c.first)+len(c.more.next()) > gatherSize {
+	size := gatherSize
+	if c.marks.has(markSecure) { // the socket may not take more than one record
+		size = maxRecord
+	}
+	if c.more == nil || len(c.first)+len(c.more.next()) > size {
 		return c.first[:min(len(c.first), maxSend)]
 	}
 	b := append(c.r.scratch[:0], c.first...)
 	for _, chunk := range c.more.waiting() {
-		if len(b)+len(chunk) > gatherSize {
+		if len(b)+len(chunk) > size {
 			break
 		}
 		b = append(b, chunk...)
@@ -373,8 +389,16 @@ func (c *Conn) sent(n int) {
 	}
 }
 
-// send writes straight to the socket. ok is false when the connection is gone.
+// send writes what the socket takes. ok is false when the connection is gone.
 func (c *Conn) send(b []byte) (n int, ok bool) {
+	if c.marks.has(markSecure) {
+		return c.seal(b)
+	}
+	return c.put(b)
+}
+
+// put writes straight to the socket.
+func (c *Conn) put(b []byte) (n int, ok bool) {
 	c.r.count.sends.Add(1)
 	n, err := sendNow(int(c.fd), b)
 	if err == nil {
@@ -391,6 +415,9 @@ func (c *Conn) send(b []byte) (n int, ok bool) {
 
 // block waits for the socket to be writable again.
 func (c *Conn) block() {
+	if c.marks.has(markBlocked) { // by TLS, of whose records a part is left
+		return
+	}
 	c.r.count.blocked.Add(1)
 	c.marks |= markBlocked
 	c.countBacklog()
@@ -409,6 +436,9 @@ func (c *Conn) writable() {
 
 // drained acts on the queue being empty.
 func (c *Conn) drained() {
+	if c.marks.has(markSecure) && c.state >= flushing && !c.part() {
+		return
+	}
 	switch c.state {
 	case flushing:
 		c.kill()
@@ -422,6 +452,6 @@ func (c *Conn) drained() {
 			c.marks &^= markWaits
 			c.r.handler.OnDrained(c)
 		}
-	case greeting, reading, pending, closing, dead:
+	case greeting, securing, reading, pending, closing, dead:
 	}
 }
