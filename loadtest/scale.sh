@@ -4,12 +4,12 @@
 #
 #   NODES=4 CONNECTIONS=240000 loadtest/scale.sh
 #
-# Needs a limit of open files above CONNECTIONS for the generator, and above CONNECTIONS/NODES for each node; go, redis-server.
-# REACTORS (of each node), WORKERS (receiving threads), MESSAGES and OUT (a folder for logs and the JSON report) are taken from
+# Needs a limit of open files above CONNECTIONS/PROCESSES for the generator's processes (1 without it), and above CONNECTIONS/NODES
+# for each node; go, redis-server. REACTORS (of each node), WORKERS (receiving threads of each process), MESSAGES and OUT (a folder for logs and the JSON report) are taken from
 # the environment; with BIN set, what is there is not built.
 set -eu
 cd "$(dirname "$0")/.."
-nodes=${NODES:-4} n=${CONNECTIONS:-16000} reactors=${REACTORS:-2} workers=${WORKERS:-2} messages=${MESSAGES:-20} out=${OUT:-out/scale} bin=${BIN:-}
+nodes=${NODES:-4} n=${CONNECTIONS:-16000} reactors=${REACTORS:-2} workers=${WORKERS:-2} messages=${MESSAGES:-20} out=${OUT:-out/scale} bin=${BIN:-} processes=${PROCESSES:-1}
 mkdir -p "$out"
 if [ -z "$bin" ]; then
 	bin=bin
@@ -54,7 +54,7 @@ for i in $(seq 0 $((nodes - 1))); do
 	started="$started $!"
 done
 # shellcheck disable=SC2086
-"$bin/sluice-load" fanout -n "$n" --url 'ws://127.0.0.1:18000/ws?channel={channel}' $also --workers "$workers" --concurrency 1024 \
+"$bin/sluice-load" fanout -n "$n" --url 'ws://127.0.0.1:18000/ws?channel={channel}' $also --workers "$workers" --processes "$processes" --concurrency 1024 \
 	--messages "$messages" --for 120s --quiet 30s --timeout 60s --redis redis://127.0.0.1:16398 --json "$out/scale.json"
 for i in $(seq 0 $((nodes - 1))); do
 	printf 'node %s at its most: %s\n' "$i" "$(cat "$out/node$i.most")"

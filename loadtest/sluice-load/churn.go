@@ -21,6 +21,9 @@ type churnCmd struct {
 
 // Run is the verb.
 func (cmd *churnCmd) Run(env *outside) error {
+	if err := cmd.alone("churn"); err != nil {
+		return err
+	}
 	channels, err := channelNames(cmd.URL, cmd.Channel, 1)
 	if err != nil {
 		return err

@@ -22,7 +22,7 @@ type mark struct {
 type Cost struct {
 	Seconds float64      `json:"seconds"`
 	Server  *meter.Usage `json:"server,omitempty"`   // without --pid: none
-	Self    float64      `json:"generator_cpu_s"`    // this process
+	Self    float64      `json:"generator_cpu_s"`    // this process, with --processes all of them
 	Worker  float64      `json:"busiest_worker"`     // share of one core that the busiest receiving thread used, 0..1
 	Others  float64      `json:"others_cpu_s"`       // everything else on the machine, Redis among it
 	Idle    float64      `json:"machine_idle_cores"` // cores that nobody used, on average
@@ -32,7 +32,13 @@ type Cost struct {
 // mark takes a moment.
 func (r *run) mark() (mark, error) {
 	m := mark{workers: r.fleet.WorkerCPU(), self: meter.Self()}
-	var err error
+	for _, a := range r.crew.ask(order{Do: doSum}) {
+		m.workers, m.self = append(m.workers, a.Workers...), m.self+a.Self
+	}
+	err := r.crew.trouble()
+	if err != nil {
+		return m, err
+	}
 	if m.busy, m.stolen, err = meter.MachineCPU(); err != nil {
 		return m, err
 	}

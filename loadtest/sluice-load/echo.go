@@ -101,6 +101,9 @@ func (s *echoes) send(c *fleet.Conn, e *echoConn) {
 
 // Run is the verb.
 func (cmd *echoCmd) Run(env *outside) error {
+	if err := cmd.alone("echo"); err != nil {
+		return err
+	}
 	if cmd.Size < proof.MinSize {
 		return fmt.Errorf("--size %d: the proof in each payload takes %d bytes", cmd.Size, proof.MinSize)
 	}

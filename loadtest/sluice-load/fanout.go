@@ -1,8 +1,8 @@
 package main
 
 import (
+	"errors"
 	"fmt"
-	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -60,7 +60,7 @@ func (cmd *fanoutCmd) run(env *outside, scenario string, measure func(*fanout) e
 	}
 	r.report.Settings = cmd
 	out := env.publish
-	if out == nil {
+	if out == nil && cmd.Part == 0 {
 		if cmd.Post != "" {
 			out, err = newPoster(env.ctx, &cmd.posting)
 		} else {
@@ -72,8 +72,17 @@ func (cmd *fanoutCmd) run(env *outside, scenario string, measure func(*fanout) e
 		defer func() { _ = out.close() }() // all was published, or the run failed anyway
 	}
 	f := newFanout(cmd, r, out)
+	if cmd.Processes > 1 {
+		if err := f.shareTally(); err != nil {
+			return err
+		}
+		defer f.tally.close()
+	}
 	if err := r.start(fleet.Options{}, f.script); err != nil {
 		return err
+	}
+	if cmd.Part > 0 {
+		return r.serve(f.obey)
 	}
 	stop := f.progress(func(s, last fleet.Stats, seconds float64) string {
 		return fmt.Sprintf("%.0f deliveries/s, %d subscribers, %d ended unasked", float64(s.Messages-last.Messages)/seconds, s.Open, s.Lost)
@@ -95,6 +104,8 @@ func (cmd *fanoutCmd) check() error {
 		return fmt.Errorf("--burst %d: want 1..%d, within which a duplicate can be told from a late message", cmd.Burst, proof.Window)
 	case cmd.Channels < 1 || cmd.Channels > cmd.Connections:
 		return fmt.Errorf("--channels %d: want 1..%d, at least one subscriber each", cmd.Channels, cmd.Connections)
+	case cmd.Stalled > 0 && cmd.Processes > 1:
+		return errors.New("--stalled: not with --processes")
 	case cmd.Stalled < 0 || cmd.Stalled >= cmd.Connections:
 		return fmt.Errorf("--stalled %d: want 0 or more, and fewer than the %d connections", cmd.Stalled, cmd.Connections)
 	}
@@ -106,7 +117,6 @@ type fanout struct {
 	*run
 	cmd     *fanoutCmd
 	out     publisher
-	id      uint32   // of this run, in each payload
 	next    []uint64 // by channel: the sequence number to publish next
 	subs    []int64  // by channel: its subscribers
 	turn    int      // the channel whose turn it is
@@ -122,7 +132,8 @@ type fanout struct {
 
 func newFanout(cmd *fanoutCmd, r *run, out publisher) *fanout {
 	n := len(r.channels)
-	return &fanout{run: r, cmd: cmd, out: out, id: uint32(time.Now().UnixNano()), tally: newTally(), rate: cmd.Rate.perSecond,
+	r.id = uint32(time.Now().UnixNano())
+	return &fanout{run: r, cmd: cmd, out: out, tally: newTally(), rate: cmd.Rate.perSecond,
 		next: make([]uint64, n), subs: make([]int64, n), lag: fleet.NewHistogram()}
 }
 
@@ -177,7 +188,8 @@ func (f *fanout) send(d time.Duration, messages int64) error {
 
 // window is a measured one.
 func (f *fanout) window() (*Traffic, error) {
-	f.fleet.Each(func(w *fleet.Worker) { f.scripts[w.Index()].latency.Reset() })
+	f.forget()
+	f.crew.ask(order{Do: doReset})
 	f.lag.Reset()
 	if err := f.lookInside(); err != nil {
 		return nil, err
@@ -201,19 +213,16 @@ func (f *fanout) window() (*Traffic, error) {
 	t := &Traffic{Published: f.published() - published, Deliveries: f.tally.delivered.Load() - delivered, Cost: after.since(before)}
 	t.PerSecond = float64(t.Deliveries) / t.Cost.Seconds
 	t.ServerMicros = t.Cost.perUnit(t.Deliveries)
-	all := fleet.NewHistogram()
-	var mu sync.Mutex
-	f.fleet.Each(func(w *fleet.Worker) {
-		mu.Lock()
-		defer mu.Unlock()
-		all.Merge(f.scripts[w.Index()].latency)
-	})
+	all := f.latency()
+	for _, a := range f.crew.ask(order{Do: doSum}) {
+		merge(all, a.Latency)
+	}
 	t.Latency = latency(all)
 	if f.rate > 0 {
 		lag := latency(f.lag)
 		t.PublishLag = &lag
 	}
-	t.Stalled, t.Cut = int64(f.cmd.Stalled), f.fleet.Stats().Cut
+	t.Stalled, t.Cut = int64(f.cmd.Stalled), f.stats().Cut
 	t.Maximum = f.maximum
 	return t, nil
 }
@@ -244,13 +253,11 @@ func (f *fanout) published() (n int64) {
 
 // verdict adds up what every subscriber saw, against what was published.
 func (f *fanout) verdict() {
-	var mu sync.Mutex
 	p := &f.report.Traffic.Proof
-	f.fleet.Each(func(w *fleet.Worker) {
-		mu.Lock()
-		defer mu.Unlock()
-		p.Add(f.scripts[w.Index()].settle(w))
-	})
+	p.Add(f.settled())
+	for _, a := range f.crew.ask(order{Do: doSettle, Next: f.next}) {
+		p.Add(a.Proof)
+	}
 	if !p.Clean() {
 		f.report.fault("deliveries: %d missing, %d duplicates, %d out of order, %d stale, %d corrupt, %d misrouted",
 			p.Missing, p.Duplicates, p.OutOfOrder, p.Stale, p.Corrupt, p.Misrouted)

@@ -45,6 +45,9 @@ func (cmd *idleCmd) Run(env *outside) error {
 	if err := r.start(fleet.Options{}, func(int) fleet.Script { return quiet{hello} }); err != nil {
 		return err
 	}
+	if cmd.Part > 0 {
+		return r.serve(func(order, *answer) {})
+	}
 	if err := cmd.measure(r); err != nil {
 		r.stop()
 		return err
@@ -86,7 +89,7 @@ func (cmd *idleCmd) measure(r *run) error {
 	}
 	if r.server != nil {
 		m.Before, m.Opened, m.Held = *before.server, *opened.server, *held.server
-		m.Open = r.fleet.Stats().Open
+		m.Open = r.stats().Open
 		if open := m.Open; open > 0 {
 			m.PerConn = float64(m.Held.RSSAnon-m.Before.RSSAnon) / float64(open)
 		}

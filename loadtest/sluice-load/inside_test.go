@@ -22,7 +22,7 @@ func TestInside(t *testing.T) {
 		_, _ = w.Write([]byte(pages[min(int(asked.Add(1)), len(pages))-1])) // a client that is gone has failed by itself
 	}))
 	t.Cleanup(func() { server.Close(); http.DefaultClient.CloseIdleConnections() })
-	r, err := newRun(&outside{ctx: t.Context()}, &common{Metrics: server.URL}, "test", "", nil)
+	r, err := newRun(&outside{ctx: t.Context()}, &common{Metrics: server.URL, Connections: 1, Processes: 1}, "test", "", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -29,6 +29,8 @@ type cli struct {
 type common struct {
 	Connections int           `short:"n" default:"10000" help:"Connections."`
 	Workers     int           `default:"1" help:"Receiving threads. One holds more than 2 million small deliveries per second."`
+	Processes   int           `default:"1" help:"Share the connections among so many processes of this program (idle, fanout, storm): each may open as many files as the limit says. All together is measured and proved."`
+	Part        int           `hidden:"" json:"-" help:"Which of them this one is."`
 	Concurrency int           `default:"256" help:"Handshakes under way at once."`
 	DialRate    float64       `default:"0" help:"New connections per second; 0: as fast as the concurrency allows."`
 	Timeout     time.Duration `default:"10s" help:"For a handshake, a close handshake, the first message of a subscription."`
@@ -47,6 +49,7 @@ type common struct {
 // outside is everything a verb needs from its surroundings.
 type outside struct {
 	ctx      context.Context
+	args     []string // the command line, for further processes
 	out, log io.Writer
 	publish  publisher // in place of Redis; nil outside of tests
 }
@@ -62,7 +65,7 @@ func main() {
 	var c cli
 	k := kong.Parse(&c, kong.Name("sluice-load"), kong.UsageOnError(),
 		kong.Description("Load generator for Sluice and other WebSocket servers. The server must be running already."))
-	err := k.Run(&outside{ctx: ctx, out: os.Stdout, log: os.Stderr})
+	err := k.Run(&outside{ctx: ctx, args: os.Args[1:], out: os.Stdout, log: os.Stderr})
 	switch {
 	case errors.Is(err, errFaulty):
 		os.Exit(1)

@@ -97,6 +97,9 @@ func (*comer) Turn()                      {}
 
 // Run is the verb.
 func (cmd *resumeCmd) Run(env *outside) error {
+	if err := cmd.alone("resume"); err != nil {
+		return err
+	}
 	channels, err := channelNames(cmd.URL, "news", cmd.Channels)
 	if err != nil {
 		return err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/netip"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,6 +27,10 @@ type run struct {
 	server   *meter.Process // nil without --pid
 	fleet    *fleet.Fleet
 	channels []string
+	own      int          // connections of this process
+	crew     *crew        // the other processes; nil: there are none
+	shared   []*os.File   // what they get
+	id       uint32       // in each payload, where there are some
 	began    int64        // ns
 	watching *watch       // nil while there is no fleet
 	peak     atomic.Int64 // the most that RssAnon was while the run was watched, bytes
@@ -35,6 +40,10 @@ type run struct {
 // newRun finds the server's process. Nothing is connected yet.
 func newRun(env *outside, o *common, scenario, rawURL string, channels []string) (*run, error) {
 	r := &run{outside: env, o: o, channels: channels, began: fleet.Now()}
+	if o.Processes < 1 || o.Processes > max(o.Connections, 1) || o.Part < 0 || o.Part >= o.Processes {
+		return nil, fmt.Errorf("--processes %d: want 1..%d, with a connection or more each", o.Processes, o.Connections)
+	}
+	r.own = share(o.Connections, o.Processes, o.Part)
 	r.report = &Report{Scenario: scenario, URL: rawURL, Started: time.Now().UTC(), Machine: meter.Describe()}
 	if o.Rest && o.PID == 0 {
 		return nil, errors.New("--rest needs --pid: whose rest?")
@@ -63,7 +72,7 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 		}
 		o.Also = append(o.Also, further)
 	}
-	if err := fleet.NeedFiles(r.o.Connections); err != nil {
+	if err := fleet.NeedFiles(r.own); err != nil {
 		return err
 	}
 	o.Target, o.Workers, o.Concurrency, o.Timeout = target, r.o.Workers, r.o.Concurrency, r.o.Timeout
@@ -75,18 +84,12 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 	}
 	o.Channel = func(id int) string { return r.channels[id%len(r.channels)] }
 	if o.Sources == nil {
-		var first netip.Addr
-		if r.o.Source != "" {
-			if first, err = netip.ParseAddr(r.o.Source); err != nil {
-				return fmt.Errorf("--source: %w", err)
-			}
-		}
-		if o.Sources, err = fleet.Sources(target.Addr().Addr(), r.o.Connections, perSource*(1+len(o.Also)), first); err != nil {
+		if o.Sources, err = r.sources(target.Addr().Addr(), perSource*(1+len(o.Also))); err != nil {
 			return err
 		}
 		o.PerSource = perSource * (1 + len(o.Also))
 	}
-	if r.inside == nil {
+	if r.inside == nil && r.o.Part == 0 {
 		if err := r.lookInside(); err != nil {
 			return err
 		}
@@ -94,13 +97,50 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 	if r.fleet, err = fleet.Start(o, newScript); err != nil {
 		return err
 	}
+	if r.o.Part > 0 {
+		return nil // the leader looks
+	}
+	if r.o.Processes > 1 {
+		if r.crew, err = startCrew(r.outside, r.o.Processes, r.shared); err != nil {
+			r.fleet.Stop()
+			return err
+		}
+	}
 	r.startWatch()
+	return nil
+}
+
+// sources are the local addresses of this process' connections, per of them to each.
+func (r *run) sources(dest netip.Addr, per int) ([]netip.Addr, error) {
+	var first netip.Addr
+	if r.o.Source != "" {
+		var err error
+		if first, err = netip.ParseAddr(r.o.Source); err != nil {
+			return nil, fmt.Errorf("--source: %w", err)
+		}
+	} else if r.o.Processes > 1 && dest.Is4() && dest.IsLoopback() {
+		first = netip.AddrFrom4([4]byte{127, 0, 0, 1})
+	}
+	if first.IsValid() {
+		for range r.o.Part * ((r.own + per) / per) { // those before have as many connections, or one more
+			first = first.Next()
+		}
+	}
+	return fleet.Sources(dest, r.own, per, first)
+}
+
+// alone refuses --processes for a scenario that has one.
+func (o *common) alone(scenario string) error {
+	if o.Processes > 1 {
+		return fmt.Errorf("--processes: %s has one", scenario)
+	}
 	return nil
 }
 
 // stop ends the fleet.
 func (r *run) stop() {
 	r.endWatch()
+	r.crew.stop()
 	r.fleet.Stop()
 }
 
@@ -111,11 +151,12 @@ func (r *run) connect() error {
 	if err != nil {
 		return err
 	}
-	r.fleet.Open(r.o.Connections)
+	r.crew.ask(order{Do: doOpen, Run: r.id, Begun: fleet.Now()})
+	r.fleet.Open(r.own)
 	progress := r.progress(func(s, last fleet.Stats, seconds float64) string {
 		return fmt.Sprintf("connecting: %d of %d open, %d failed, %.0f/s", s.Open, n, s.Failed, float64(s.Opened-last.Opened)/seconds)
 	})
-	err = r.until(func() bool { s := r.fleet.Stats(); return s.Opened+s.Failed >= n })
+	err = r.until(func() bool { s := r.stats(); return s.Opened+s.Failed >= n })
 	progress()
 	if err != nil {
 		return err
@@ -127,13 +168,13 @@ func (r *run) connect() error {
 	if err != nil {
 		return err
 	}
-	s := r.fleet.Stats()
+	s := r.stats()
 	r.report.Connections = &Connections{Asked: n, Opened: s.Opened, Failed: s.Failed,
-		Cost: after.since(before), Handshake: latency(r.fleet.Handshakes())}
+		Cost: after.since(before), Handshake: latency(r.handshakes())}
 	r.report.Connections.PerSecond = float64(s.Opened) / r.report.Connections.Cost.Seconds
 	r.report.Connections.ServerMicros = r.report.Connections.Cost.perUnit(s.Opened)
 	if s.Opened == 0 {
-		return fmt.Errorf("no connection to %s was opened: %v", r.report.URL, r.fleet.Faults())
+		return fmt.Errorf("no connection to %s was opened: %v", r.report.URL, r.faults())
 	}
 	if s.Failed > 0 {
 		r.report.fault("%d of %d connections were not opened", s.Failed, n)
@@ -169,9 +210,16 @@ func (r *run) rest() error {
 
 // until polls done, which every worker's turn can make true; ctx ends it early. The fleet's own timeouts bound it.
 func (r *run) until(done func() bool) error {
-	poll := time.NewTicker(2 * time.Millisecond)
+	every := 2 * time.Millisecond
+	if r.crew != nil {
+		every = 20 * time.Millisecond // other processes are asked
+	}
+	poll := time.NewTicker(every)
 	defer poll.Stop()
 	for !done() {
+		if err := r.crew.trouble(); err != nil {
+			return err
+		}
 		select {
 		case <-r.ctx.Done():
 			return r.ctx.Err()
@@ -200,14 +248,14 @@ func (r *run) progress(line func(now, last fleet.Stats, seconds float64) string)
 	printing.Go(func() {
 		ticker := time.NewTicker(time.Second)
 		defer ticker.Stop()
-		last, at := r.fleet.Stats(), fleet.Now()
+		last, at := r.stats(), fleet.Now()
 		for {
 			select {
 			case <-done:
 				return
 			case <-ticker.C:
 			}
-			s, now := r.fleet.Stats(), fleet.Now()
+			s, now := r.stats(), fleet.Now()
 			fmt.Fprintf(r.log, "%7.1fs %s\n", r.seconds(now), line(s, last, float64(now-at)/1e9))
 			last, at = s, now
 		}
@@ -217,15 +265,19 @@ func (r *run) progress(line func(now, last fleet.Stats, seconds float64) string)
 
 // finish adds what the fleet saw to the report, ends the fleet and writes the report.
 func (r *run) finish() error {
-	s := r.fleet.Stats()
-	r.report.Errors = r.fleet.Faults()
+	s := r.stats()
+	r.report.Errors = r.faults()
 	if r.report.Inside == nil {
 		if err := r.sumUpInside(); err != nil {
 			r.stop()
 			return err
 		}
 	}
+	trouble := r.crew.trouble()
 	r.stop()
+	if trouble != nil {
+		return trouble
+	}
 	if s.Lost > 0 {
 		r.report.fault("%d connections ended unasked", s.Lost)
 	}

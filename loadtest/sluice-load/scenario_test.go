@@ -34,7 +34,7 @@ func load(t *testing.T, h publisher, args ...string) (Report, string, error) {
 		t.Fatal(err)
 	}
 	var table bytes.Buffer
-	err = k.Run(&outside{ctx: t.Context(), out: &table, log: io.Discard, publish: h})
+	err = k.Run(&outside{ctx: t.Context(), args: args, out: &table, log: io.Discard, publish: h})
 	var report Report
 	if text, readErr := os.ReadFile(file); readErr == nil {
 		if err := json.Unmarshal(text, &report); err != nil {
@@ -274,6 +274,11 @@ func TestWrongSettings(t *testing.T) {
 		{"fanout --channels 20000", "at least one subscriber"},
 		{"fanout --url ws://127.0.0.1:1/x --channels 2", "needs {channel}"},
 		{"fanout --url wss://127.0.0.1:1/x", "TLS is not spoken"},
+		{"idle --processes 0", "want 1..10000"},
+		{"idle -n 3 --processes 4", "want 1..3"},
+		{"echo --processes 2", "echo has one"},
+		{"stall --processes 2", "stall has one"},
+		{"fanout --stalled 1 --processes 2", "not with --processes"},
 		{"stall -n 3", "4 subscribers or more"},
 		{"storm --sources 0", "want 1..250"},
 		{"echo --size 10", "takes 72 bytes"},

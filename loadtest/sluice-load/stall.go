@@ -39,6 +39,9 @@ type OthersShare struct {
 
 // Run is the verb.
 func (cmd *stallCmd) Run(env *outside) error {
+	if err := cmd.alone("stall"); err != nil {
+		return err
+	}
 	if cmd.Stalled == 0 {
 		cmd.Stalled = cmd.Connections / 4
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
@@ -39,12 +40,12 @@ func (cmd *stormCmd) Run(env *outside) error {
 	if cmd.Sources < 1 || cmd.Sources > 250 {
 		return fmt.Errorf("--sources %d: want 1..250", cmd.Sources)
 	}
-	cmd.Concurrency = cmd.Connections
 	r, err := newRun(env, &cmd.common, "storm", cmd.URL, channels)
 	if err != nil {
 		return err
 	}
 	r.report.Settings = cmd
+	cmd.Concurrency = r.own
 	o := fleet.Options{Rate: cmd.Rate}
 	if err := cmd.addresses(&o); err != nil {
 		return err
@@ -58,6 +59,16 @@ func (cmd *stormCmd) Run(env *outside) error {
 	})
 	if err != nil {
 		return err
+	}
+	if cmd.Part > 0 {
+		return r.serve(func(o order, a *answer) {
+			switch o.Do {
+			case doOpen:
+				r.fleet.Each(func(w *fleet.Worker) { scripts[w.Index()].begun = o.Begun })
+			case doSum:
+				a.Arrivals = latency(arrived(r, scripts)).HDR
+			}
+		})
 	}
 	if err := cmd.measure(r, scripts, max(len(o.Sources), 1)); err != nil {
 		r.stop()
@@ -103,13 +114,12 @@ func (cmd *stormCmd) measure(r *run, scripts []*arrivals, sources int) error {
 		return err
 	}
 	r.span(before, after, "held")
-	all := fleet.NewHistogram()
-	r.fleet.Each(func(*fleet.Worker) {}) // what the workers wrote is seen from here on
-	for _, s := range scripts {
-		all.Merge(s.at)
+	all := arrived(r, scripts)
+	for _, a := range r.crew.ask(order{Do: doSum}) {
+		merge(all, a.Arrivals)
 	}
 	at := func(q float64) float64 { return float64(all.ValueAtQuantile(q)) / 1e9 }
-	r.report.Storm = &Storm{Sources: sources, Half: at(50), Most: at(99), All: at(100), Complete: r.fleet.Stats().Open == int64(cmd.Connections)}
+	r.report.Storm = &Storm{Sources: sources, Half: at(50), Most: at(99), All: at(100), Complete: r.stats().Open == int64(cmd.Connections)}
 	return nil
 }
 
@@ -123,6 +133,18 @@ type arrivals struct {
 func (s *arrivals) Opened(c *fleet.Conn) {
 	fleet.Record(s.at, fleet.Now()-s.begun)
 	s.quiet.Opened(c)
+}
+
+// arrived is when this process' connections were there.
+func arrived(r *run, scripts []*arrivals) *hdrhistogram.Histogram {
+	all := fleet.NewHistogram()
+	var mu sync.Mutex
+	r.fleet.Each(func(w *fleet.Worker) {
+		mu.Lock()
+		defer mu.Unlock()
+		all.Merge(scripts[w.Index()].at)
+	})
+	return all
 }
 
 // rows are for people.

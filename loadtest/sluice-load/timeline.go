@@ -33,7 +33,6 @@ type Sample struct {
 // watch samples one fleet until it is ended. Its samples belong to its goroutine until then.
 type watch struct {
 	r       *run
-	fleet   *fleet.Fleet
 	before  Sample // of an earlier fleet of the same run: its last
 	samples []Sample
 	done    chan struct{}
@@ -42,7 +41,7 @@ type watch struct {
 
 // startWatch begins to sample r's fleet.
 func (r *run) startWatch() {
-	w := &watch{r: r, fleet: r.fleet, done: make(chan struct{})}
+	w := &watch{r: r, done: make(chan struct{})}
 	if n := len(r.report.Timeline.Samples); n > 0 {
 		w.before = r.report.Timeline.Samples[n-1]
 	}
@@ -76,7 +75,7 @@ func (w *watch) loop() {
 
 // sample is now. What cannot be read is missing from it: a run does not fail for that.
 func (w *watch) sample(inside bool) Sample {
-	stats := w.fleet.Stats()
+	stats := w.r.stats()
 	s := Sample{At: w.r.seconds(fleet.Now()), Open: stats.Open, Opened: w.before.Opened + stats.Opened, Messages: w.before.Messages + stats.Messages}
 	if w.r.server != nil {
 		if u, err := w.r.server.Brief(); err == nil {

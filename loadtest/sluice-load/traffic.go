@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -15,7 +16,7 @@ const probeEvery = 100 * time.Millisecond
 // subscribed publishes probes until every subscriber has received one: servers differ in whether the handshake already means
 // that the subscription is live. Then it waits until the last probes are through.
 func (f *fanout) subscribed() error {
-	want := f.fleet.Stats().Open
+	want := f.stats().Open
 	deadline := fleet.Now() + int64(f.o.Timeout)
 	for {
 		for i, name := range f.channels {
@@ -28,20 +29,32 @@ func (f *fanout) subscribed() error {
 			if f.count() == want {
 				return nil
 			}
-			if err := f.hold(time.Millisecond); err != nil {
+			if err := errors.Join(f.hold(time.Millisecond), f.crew.trouble()); err != nil {
 				return err
 			}
 		}
 		if fleet.Now() > deadline {
 			return fmt.Errorf("only %d of %d subscribers received a probe published on %q (and %d more channels) within %v: "+
 				"is the server connected to the same Redis, with the same prefix, and the channel the URL's? Errors so far: %v",
-				f.count(), want, f.cmd.Prefix+f.channels[0], len(f.channels)-1, f.o.Timeout, f.fleet.Faults())
+				f.count(), want, f.cmd.Prefix+f.channels[0], len(f.channels)-1, f.o.Timeout, f.faults())
 		}
 	}
 }
 
-// count is the number of live subscribers; it brings subs up to date.
-func (f *fanout) count() (all int64) {
+// count is the number of live subscribers, of all processes; it brings subs up to date.
+func (f *fanout) count() int64 {
+	all := f.countOwn()
+	for _, a := range f.crew.ask(order{Do: doCount}) {
+		all += a.Live
+		for i, n := range a.Subs {
+			f.subs[i] += n
+		}
+	}
+	return all
+}
+
+// countOwn is count of this process alone.
+func (f *fanout) countOwn() (all int64) {
 	var mu sync.Mutex
 	clear(f.subs)
 	f.fleet.Each(func(w *fleet.Worker) {
@@ -115,11 +128,14 @@ func (f *fanout) settle() error {
 	if err := f.ctx.Err(); err != nil {
 		return err
 	}
+	if err := f.crew.trouble(); err != nil {
+		return err
+	}
 	delivered := f.tally.delivered.Load()
 	fmt.Fprintf(f.log, "%d deliveries did not come within %v and are given up\n", f.due-delivered, f.cmd.Quiet)
 	f.due = delivered
 	if f.count() == 0 {
-		return fmt.Errorf("no subscriber is left: %v", f.fleet.Faults())
+		return fmt.Errorf("no subscriber is left: %v", f.faults())
 	}
 	return nil
 }

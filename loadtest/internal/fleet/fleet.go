@@ -63,7 +63,8 @@ type Stats struct {
 	Cut         int64 // stalled connections that the server ended
 }
 
-func (s *Stats) add(o Stats) {
+// Add adds o to s.
+func (s *Stats) Add(o Stats) {
 	s.Started += o.Started
 	s.Opened += o.Opened
 	s.Failed += o.Failed
@@ -155,7 +156,7 @@ func (f *Fleet) Stats() Stats {
 	var s Stats
 	for _, w := range f.workers {
 		w.mu.Lock()
-		s.add(w.public)
+		s.Add(w.public)
 		w.mu.Unlock()
 	}
 	return s
