@@ -26,8 +26,9 @@ var sections = []section{
 	{"Inbox and calls", []string{"inbox_", "rpc_", "errands_"}},
 	{"Presence", []string{"presence_"}},
 	{"Nodes", []string{"node", "lease_", "build_", "ready", "panics_", "log_lines_"}},
-	{"Slow clients and limits", []string{"slow_", "dropped_total", "conflated_", "backlog_", "blocked_", "limits_", "excesses_", "incomplete_", "mailbox_"}},
+	{"Slow clients and limits", []string{"slow_", "backlogged", "dropped_total", "conflated_", "backlog_", "blocked_", "limits_", "excesses_", "incomplete_", "mailbox_"}},
 	{"Latency", []string{"delivery_", "handshake_", "reactor_"}},
+	{"Namespaces", []string{"namespace_"}},
 	{"Messages", []string{"messages_", "bytes_", "writes_", "sends_", "deliveries_", "direct_", "subscriptions", "channels"}},
 	{"Connections", []string{""}},
 }

@@ -106,9 +106,9 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	inbox.Place, inbox.Forgotten, inbox.Recorded = a.broker.Shard, a.restate, a.checkRecorded
 	a.inbox = pubsub.NewInboxes(a.broker, inbox)
 	a.steering = pubsub.NewSteering(a.broker, a.steeringOptions())
-	lossy := lossyOf(a.config, nil)
-	a.now.Store(&settings{a.config, lossy})
-	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, lossy),
+	tallies := talliesOf(a.config, nil)
+	a.now.Store(&settings{a.config, tallies})
+	a.hub = hub.New(hub.Options{Broker: a.broker, Node: id, Life: life, Rules: rules(a.config, tallies),
 		Encoders: session.Encoders, Comings: session.Comings, Finished: session.FormEventOwn, OnGap: noteGap(a.gaps, a.log), Control: a.steering.Ring})
 	a.node = &session.Node{
 		ID:       id,

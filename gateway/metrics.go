@@ -32,6 +32,7 @@ type metrics struct {
 	api     *prometheus.Desc
 	spreads []spread
 	shares  []share
+	usages  []usage
 	stalls  *prometheus.Desc
 }
 
@@ -151,6 +152,7 @@ func newMetrics(a *App) *metrics {
 	counter("dropped_total", "Messages that slow clients missed by the policy of their channel (drop).", func(s *snapshot) float64 { return float64(s.hub.Dropped) })
 	counter("conflated_total", "Messages that slow clients missed because a newer one took their place (policy latest).",
 		func(s *snapshot) float64 { return float64(s.hub.Conflated) })
+	gauge("backlogged", "Clients whose sockets are full, so that what they are sent waits for them.", func(s *snapshot) float64 { return float64(s.loop.Waiting) })
 	gauge("backlog_bytes", "Bytes that wait for clients whose sockets are full; queue.total bounds it.", func(s *snapshot) float64 { return float64(s.loop.Backlog) })
 	gauge("incomplete_bytes", "Bytes of messages from clients that are not complete; message.incomplete bounds it.",
 		func(s *snapshot) float64 { return float64(s.loop.Incomplete) })
@@ -177,6 +179,8 @@ func newMetrics(a *App) *metrics {
 	counter("redis_connects_total", "Subscribe connections that came up.", func(s *snapshot) float64 { return float64(s.broker.Connects) })
 	counter("redis_interruptions_total", "Subscribe connections that broke; what was published until the channels were subscribed again is lost to plain channels.",
 		func(s *snapshot) float64 { return float64(s.hub.Interruptions) })
+	counter("redis_resubscribed_total", "Channels that Redis has confirmed again, after the connection that carried them had broken or they had moved.",
+		func(s *snapshot) float64 { return float64(s.hub.Resubscribed) })
 	counter("redis_probes_total", "Probes that came back: published through Redis, heard on the subscribe connection.", func(s *snapshot) float64 { return float64(s.broker.Probes) })
 	gauge("gaps_open", "Stretches of time in which messages may have been missed that have not ended; /api/gaps lists them.", func(s *snapshot) float64 { return float64(s.app.gaps.Open()) })
 	counter("stale_total", "Messages dropped because they came from a Redis after their channel had moved to another one, in whose order they have no place.", func(s *snapshot) float64 { return float64(s.hub.Stale) })
@@ -252,6 +256,7 @@ func newMetrics(a *App) *metrics {
 	})
 	m.addTimes()
 	m.addTraffic()
+	m.addNamespaces()
 	return m
 }
 
@@ -290,6 +295,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	ch <- m.api
 	m.describeTimes(ch)
 	m.describeTraffic(ch)
+	m.describeNamespaces(ch)
 }
 
 // Collect implements prometheus.Collector.
@@ -310,7 +316,8 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	for setting, n := range s.limits() {
 		ch <- prometheus.MustNewConstMetric(m.limits, prometheus.CounterValue, float64(n), setting)
 	}
-	for name, g := range a.now.Load().lossy {
+	for name, t := range a.now.Load().tallies {
+		g := &t.gaps
 		for cause, n := range map[pubsub.Cause]int64{
 			pubsub.CauseConnection: g.Connection.Load(), pubsub.CauseMoved: g.Moved.Load(),
 			pubsub.CauseMailbox: g.Mailbox.Load(), pubsub.CauseOversize: g.Oversize.Load(), pubsub.CauseLog: g.Log.Load(),
@@ -329,5 +336,6 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	})
 	m.collectTimes(ch, s)
 	m.collectTraffic(ch, s)
+	m.collectNamespaces(ch)
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

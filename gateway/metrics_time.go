@@ -27,6 +27,8 @@ func (m *metrics) addTimes() {
 		func(s *snapshot) *loop.Distribution { return &s.loop.Lag })
 	m.spread("handshake_seconds", "Time from accepting a socket to answering its request with 101, or with an event stream: the client's own dawdling, its token, and for /ws and /sse the subscription of its channels included.",
 		func(s *snapshot) *loop.Distribution { return &s.loop.Handshake })
+	m.spread("redis_lag_seconds", "Time from publishing a durable message to receiving it, of the first one of each burst, by two clocks: Redis' and this node's. High: Redis, or the network, is slow, or the clocks differ (sluice doctor).",
+		func(s *snapshot) *loop.Distribution { return &s.hub.Lag })
 	m.add(prometheus.GaugeValue, "reactor_longest_turn_seconds", "The longest turn of a reactor within the last 15 to 30 seconds.",
 		func(s *snapshot) float64 { return s.loop.Longest.Seconds() })
 	m.stalls = prometheus.NewDesc("sluice_reactor_stalls_total",

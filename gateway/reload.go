@@ -35,8 +35,8 @@ func (a *App) reloading(ctx context.Context) error {
 // settings are what a node goes by at the moment. Its fields are replaced, never
 // changed: any goroutine may read them.
 type settings struct {
-	config *config.Config
-	lossy  map[string]*hub.Gaps // by namespace
+	config  *config.Config
+	tallies map[string]*tally // by namespace
 }
 
 // Reload puts the live settings of next into effect; clients stay. What differs is
@@ -55,7 +55,7 @@ func (a *App) Reload(ctx context.Context, next *config.Config) error {
 			return fmt.Errorf("namespaces: the inbox %q is new: that needs a restart", stream)
 		}
 	}
-	if err := a.enforce(ctx, merged, now.lossy); err != nil {
+	if err := a.enforce(ctx, merged, now.tallies); err != nil {
 		return err
 	}
 	changes := now.config.Changes(merged)
@@ -78,7 +78,7 @@ func (a *App) setJudges(now *judges) (before *judges) {
 }
 
 // enforce has all parts go by c, or none. a.mu is held.
-func (a *App) enforce(ctx context.Context, c *config.Config, lossy map[string]*hub.Gaps) error {
+func (a *App) enforce(ctx context.Context, c *config.Config, tallies map[string]*tally) error {
 	tokens, err := newVerifier(c, &a.revoked, a.log)
 	if err != nil {
 		return err
@@ -98,11 +98,11 @@ func (a *App) enforce(ctx context.Context, c *config.Config, lossy map[string]*h
 	if err := a.engine.Reload(reactors); err != nil {
 		return errors.Join(err, judges.end())
 	}
-	lossy = lossyOf(c, lossy)
-	a.hub.SetRules(rules(c, lossy))
+	tallies = talliesOf(c, tallies)
+	a.hub.SetRules(rules(c, tallies))
 	a.node.Enforce(&policy)
 	a.judges, judges = judges, a.judges
-	a.now.Store(&settings{c, lossy})
+	a.now.Store(&settings{c, tallies})
 	a.presence.Keep(func(channel string) bool { return c.Namespace(channel).Presence })
 	a.tidy(c, judges)
 	return nil
@@ -169,20 +169,26 @@ func (j *judges) end() error {
 	return nil
 }
 
-// lossyOf is a map of the counters of c's namespaces, those that there are already kept.
-func lossyOf(c *config.Config, old map[string]*hub.Gaps) map[string]*hub.Gaps {
-	lossy := map[string]*hub.Gaps{}
-	for name, g := range old { // also of namespaces that are gone: counters do not go back
-		lossy[name] = g
+// tally is what is counted of a namespace's channels.
+type tally struct {
+	gaps  hub.Gaps
+	usage hub.Usage
+}
+
+// talliesOf are the tallies of c's namespaces, those that there are already kept.
+func talliesOf(c *config.Config, old map[string]*tally) map[string]*tally {
+	tallies := map[string]*tally{}
+	for name, t := range old { // also of namespaces that are gone: counters do not go back
+		tallies[name] = t
 	}
 	names := []string{""}
 	for _, n := range c.Namespaces {
 		names = append(names, n.Name)
 	}
 	for _, name := range names {
-		if lossy[name] == nil {
-			lossy[name] = new(hub.Gaps)
+		if tallies[name] == nil {
+			tallies[name] = new(tally)
 		}
 	}
-	return lossy
+	return tallies
 }

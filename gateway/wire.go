@@ -190,16 +190,16 @@ func minDeflate(c *config.Config) int {
 	return max(1, int(c.Deflate.Min))
 }
 
-// rules is what the hub has to know of a channel's namespace. lossy has the counters
+// rules is what the hub has to know of a channel's namespace. tallies has the counters
 // of each namespace, by its name.
-func rules(c *config.Config, lossy map[string]*hub.Gaps) func(channel string) *hub.Rules {
+func rules(c *config.Config, tallies map[string]*tally) func(channel string) *hub.Rules {
 	policies := map[config.QueuePolicy]hub.Policy{
 		config.QueueDisconnect: hub.Disconnect, config.QueueDrop: hub.Drop, config.QueueLatest: hub.Latest,
 	}
 	of := map[string]*hub.Rules{}
-	for name, gaps := range lossy {
+	for name, t := range tallies {
 		n := c.Namespace(name + ":")
-		r := &hub.Rules{Policy: policies[n.Policy], Gaps: gaps, Recovery: int(c.Queue.Max)}
+		r := &hub.Rules{Policy: policies[n.Policy], Gaps: &t.gaps, Usage: &t.usage, Recovery: int(c.Queue.Max)}
 		if *n.Deflate {
 			r.MinDeflate = max(1, int(c.Deflate.Min))
 		}

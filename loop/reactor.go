@@ -187,6 +187,7 @@ func (r *Reactor) OnClose(g gnet.Conn, err error) gnet.Action {
 	c.state = dead
 	c.g = nil // from here on its fd may be another client's
 	c.dropQueue()
+	c.setBlocked(false)
 	c.dec.Release()
 	c.countHeld(0)
 	r.wheel.drop(c)

@@ -73,8 +73,8 @@ func TestNeverReads(t *testing.T) {
 	if got := crc32.ChecksumIEEE(frame); got != sum {
 		t.Error("a shared frame was changed")
 	}
-	if s := n.Stats(); s.Overflows != 1 || s.Connections != 1 || s.Blocked == 0 {
-		t.Errorf("%d overflows, %d connections, %d blocked", s.Overflows, s.Connections, s.Blocked)
+	if s := n.Stats(); s.Overflows != 1 || s.Connections != 1 || s.Blocked == 0 || s.Waiting != 0 {
+		t.Errorf("%d overflows, %d connections, %d blocked, %d of them now", s.Overflows, s.Connections, s.Blocked, s.Waiting)
 	}
 	// What it reads now, if the kernel still has it, are whole frames.
 	for {

@@ -15,6 +15,7 @@ type counters struct {
 	streamed    atomic.Int64 // requests answered with an event stream
 	framesOut   atomic.Int64 // references queued, one for a batch
 	sends       atomic.Int64 // send system calls
+	waiting     atomic.Int64 // connections whose sockets are full, now
 	blocked     atomic.Int64 // sends that the socket did not take whole
 	panics      atomic.Int64
 	misproxied  atomic.Int64 // connections dropped because of their PROXY header
@@ -35,7 +36,7 @@ type counters struct {
 }
 
 // Stats is a snapshot of an engine's figures, summed over its reactors. All
-// but Connections and Mailbox only ever grow.
+// but Connections, Mailbox, Waiting, Backlog and Incomplete only ever grow.
 type Stats struct {
 	Connections    int64 // open sockets now
 	Mailbox        int64 // events waiting now
@@ -54,6 +55,7 @@ type Stats struct {
 	BytesOut       int64 // bytes written
 	Sends          int64 // send system calls
 	Blocked        int64 // sends that the socket did not take whole
+	Waiting        int64 // connections whose sockets are full, now
 	Overflows      int64 // connections closed because their queue was full
 	Excesses       int64 // connections closed because they sent too much
 	Backlog        int64 // bytes that wait for clients whose sockets are full, now
@@ -84,6 +86,7 @@ func (s *Stats) add(c *counters) {
 	s.FramesOut += c.framesOut.Load()
 	s.Sends += c.sends.Load()
 	s.Blocked += c.blocked.Load()
+	s.Waiting += c.waiting.Load()
 	s.Panics += c.panics.Load()
 	s.MailboxRefused += c.lost.Load()
 	s.Turns += c.turns.Load()

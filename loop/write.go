@@ -419,7 +419,7 @@ func (c *Conn) block() {
 		return
 	}
 	c.r.count.blocked.Add(1)
-	c.marks |= markBlocked
+	c.setBlocked(true)
 	c.countBacklog()
 	if err := c.r.watcher.watch(c); err != nil {
 		c.r.log.Error("cannot watch a socket for writability: the connection is dropped", zap.Error(err))
@@ -427,9 +427,22 @@ func (c *Conn) block() {
 	}
 }
 
+// setBlocked notes whether the socket is full, and counts those that are.
+func (c *Conn) setBlocked(blocked bool) {
+	switch {
+	case blocked == c.marks.has(markBlocked):
+	case blocked:
+		c.marks |= markBlocked
+		c.r.count.waiting.Add(1)
+	default:
+		c.marks &^= markBlocked
+		c.r.count.waiting.Add(-1)
+	}
+}
+
 // writable is the watcher's answer. A client that takes bytes is alive.
 func (c *Conn) writable() {
-	c.marks &^= markBlocked
+	c.setBlocked(false)
 	c.alive()
 	c.flushSoon()
 }

@@ -106,6 +106,13 @@ type Position uint64
 // MaxPosition is the greatest position that there can be.
 const MaxPosition Position = 1<<53 - 1
 
+// Time is when it was made, by the clock of Redis, or at most as many microseconds later
+// as messages had come in the same one.
+func (p Position) Time() time.Time { return time.UnixMicro(began*1e6 + int64(p)) }
+
+// began is BEGAN of the functions: 2026-01-01 in Unix seconds.
+const began = 1767225600
+
 // DurableOptions are those of sluice_publish. Zero values mean its defaults.
 type DurableOptions struct {
 	Size    int    // entries that the log keeps, 1..100,000. Default 1000

@@ -23,6 +23,7 @@ const (
 type Rules struct {
 	Policy     Policy
 	Gaps       *Gaps
+	Usage      *Usage
 	Recovery   int // bytes of payloads that who resumes is sent of what the log has, at most; 0: 1 MiB
 	MinDeflate int // bytes: messages from this size on are deflated for members who can take that; 0: none are
 }

@@ -60,6 +60,7 @@ type Hub struct {
 	directs       atomic.Int64
 	undeliverable atomic.Int64
 	interruptions atomic.Int64
+	resubscribed  atomic.Int64
 	subscriptions atomic.Int64
 
 	readings   atomic.Int64
@@ -69,6 +70,7 @@ type Hub struct {
 	holes      atomic.Int64
 	recovered  atomic.Int64
 	reset      atomic.Int64
+	lag        loop.Durations
 }
 
 // Options are what a Hub is made of.
@@ -110,7 +112,11 @@ func (h *Hub) SetRules(rules func(channel string) *Rules) {
 	defer h.mu.Unlock()
 	h.rules = rules
 	for name, c := range h.channels {
-		c.rules.Store(rules(name))
+		next := rules(name)
+		if old := c.rules.Swap(next); old.Usage != next.Usage { // it belongs to another namespace now
+			old.Usage.open(-1, -c.members)
+			next.Usage.open(1, c.members)
+		}
 	}
 }
 
@@ -164,9 +170,11 @@ func (h *Hub) join(name string, reactor int, wants *Wants) (c *Channel, ready bo
 		c = &Channel{hub: h, name: name}
 		c.rules.Store(h.rules(name))
 		h.channels[name] = c
+		c.rules.Load().Usage.open(1, 0)
 		h.broker.Subscribe(name)
 	}
 	c.members++
+	c.rules.Load().Usage.open(0, 1)
 	c.takes.add(shapeOf(wants.Form, wants.Deflated), 1)
 	if wants.Recover {
 		c.resuming++
@@ -191,6 +199,7 @@ func (h *Hub) leave(m *Member, reactor int) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	c.members--
+	c.rules.Load().Usage.open(0, -1)
 	c.takes.add(m.shape, -1)
 	if m.recovers && m.stage < live {
 		c.resuming--
@@ -206,6 +215,7 @@ func (h *Hub) leave(m *Member, reactor int) {
 	}
 	if c.members == 0 {
 		delete(h.channels, c.name)
+		c.rules.Load().Usage.open(-1, 0)
 		h.broker.Unsubscribe(c.name)
 	}
 }
@@ -223,6 +233,7 @@ type Stats struct {
 	Directs       int64 // messages for one connection
 	Undeliverable int64 // of those, whose connection was unknown or had ended
 	Interruptions int64 // times that the connection to Redis broke
+	Resubscribed  int64 // channels that Redis has confirmed again after they had been lost, or had moved
 
 	Readings   int64 // of channels' logs
 	ReadFailed int64 // of those
@@ -231,6 +242,8 @@ type Stats struct {
 	Holes      int64 // gaps on channels with a log that it could not fill
 	Recovered  int64 // members that resumed and missed nothing
 	Reset      int64 // members that resumed and may have missed something
+
+	Lag loop.Distribution // from the making of a durable message's position to its receipt, of the first such message of each burst
 }
 
 // Stats may be called from any goroutine.
@@ -238,7 +251,7 @@ func (h *Hub) Stats() Stats {
 	h.mu.RLock()
 	channels := len(h.channels)
 	h.mu.RUnlock()
-	return Stats{
+	s := Stats{
 		Channels:      int64(channels),
 		Subscriptions: h.subscriptions.Load(),
 		Delivered:     h.delivered.Load(),
@@ -250,6 +263,7 @@ func (h *Hub) Stats() Stats {
 		Directs:       h.directs.Load(),
 		Undeliverable: h.undeliverable.Load(),
 		Interruptions: h.interruptions.Load(),
+		Resubscribed:  h.resubscribed.Load(),
 		Readings:      h.readings.Load(),
 		ReadFailed:    h.readFailed.Load(),
 		Filled:        h.filled.Load(),
@@ -258,4 +272,6 @@ func (h *Hub) Stats() Stats {
 		Recovered:     h.recovered.Load(),
 		Reset:         h.reset.Load(),
 	}
+	s.Lag.Count(&h.lag)
+	return s
 }

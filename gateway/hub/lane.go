@@ -14,7 +14,8 @@ type lane struct {
 	h     *Hub
 	epoch uint64 // counts its connections; guarded by Hub.mu
 
-	*emitter // owned by the receive loop
+	*emitter      // owned by the receive loop
+	lagged   bool // of this burst a durable message has been looked at for how late it comes; owned by the receive loop
 }
 
 // Lane implements pubsub.Sink.
@@ -84,6 +85,7 @@ func (l *lane) Deliver(channel, payload []byte) {
 		return
 	}
 	h.delivered.Add(1)
+	c.rules.Load().Usage.came(payload)
 	l.send(c, p)
 }
 
@@ -100,7 +102,12 @@ func (l *lane) deliverDurable(channel []byte, d *pubsub.Durable) {
 		l.h.unwanted.Add(1)
 		return
 	}
+	if !l.lagged {
+		l.lagged = true
+		l.h.lag.Add(l.received.Sub(d.Position.Time()))
+	}
 	l.h.delivered.Add(1)
+	c.rules.Load().Usage.came(d.Payload)
 	l.h.streamOf(c).deliver(l.emitter, c, message(c.name, d))
 }
 
@@ -120,7 +127,10 @@ func (l *lane) deliverComing(channel []byte, coming *pubsub.Coming) {
 }
 
 // Delivered implements pubsub.Receiver.
-func (l *lane) Delivered() { l.wake() }
+func (l *lane) Delivered() {
+	l.lagged = false
+	l.wake()
+}
 
 // deliverDirect takes a message for one connection of this node:
 //
@@ -148,6 +158,9 @@ type confirmed struct{ channel *Channel }
 // they want to know.
 func (l *lane) Subscribed(channel string) {
 	c, again, cause := l.missing(channel)
+	if cause != "" {
+		l.h.resubscribed.Add(1)
+	}
 	covered := c != nil && !again && l.doubt(c)
 	h := l.h
 	h.mu.Lock()

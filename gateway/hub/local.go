@@ -236,6 +236,7 @@ func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) 
 	}
 	if taken > 0 {
 		members[0].conn.CountOut(taken * len(run))
+		run[0].channel.rules.Load().Usage.went(taken * len(run))
 	}
 }
 
@@ -294,6 +295,7 @@ func (l *Local) Drained(c *loop.Conn, m *Member) {
 	}
 	if c.Send(frame) {
 		c.CountOut(1)
+		m.channel.rules.Load().Usage.went(1)
 	}
 	m.late = nil
 }
