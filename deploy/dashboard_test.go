@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-var update = flag.Bool("update", false, "write grafana/dashboard.json anew, from the metrics of a node")
+var update = flag.Bool("update", false, "write anew what is made of a node's metrics: grafana/dashboard.json, docs/METRICS.md")
 
 // section is a row of the dashboard: the metrics whose names begin with one of these, after sluice_.
 type section struct {
@@ -40,6 +40,17 @@ var overview = []panel{
 	{"Messages in, of clients", "Messages from clients, by node.", "ops", []string{"sum by (instance) (rate(sluice_messages_in_total{%s}[$__rate_interval]))"}, []string{"{{instance}}"}},
 	{"Not as it should be", "Nodes that are not ready, stretches in which messages may be missed just now, nodes whose inbox is down.", "short",
 		[]string{"count(sluice_ready{%s} == 0) or vector(0)", "sum(sluice_gaps_open{%s})", "sum(sluice_inbox_down{%s})"}, []string{"not ready", "gaps open", "inbox down"}},
+}
+
+// ofProcess is the panels of what the process takes of its machine, whose metrics are not Sluice's own.
+var ofProcess = []panel{
+	{"Memory", "Memory that the process has of the machine, and of that what Go's heap has.", "bytes", []string{"process_resident_memory_bytes{%s}", "go_memstats_heap_inuse_bytes{%s}"}, []string{"{{instance}}", "{{instance}} heap"}},
+	{"Processors", "Processors that the process is busy on, and those of them that collect garbage.", "short",
+		[]string{"rate(process_cpu_seconds_total{%s}[$__rate_interval])", "rate(go_cpu_classes_gc_total_cpu_seconds_total{%s}[$__rate_interval])"}, []string{"{{instance}}", "{{instance}} garbage"}},
+	{"Open files", "Of which each client takes one.", "short", []string{"process_open_fds{%s}", "process_max_fds{%s}"}, []string{"{{instance}}", "{{instance}} most"}},
+	{"Goroutines", "They do not become more with more clients.", "short", []string{"go_goroutines{%s}"}, []string{"{{instance}}"}},
+	quantiles(shown{name: "go_sched_pauses_total_gc_seconds", help: "For how long the garbage collector stops everything."}),
+	quantiles(shown{name: "go_sched_latencies_seconds", help: "How long what could run waits for a processor: high where the machine is too small, or a limit (CPU quota) holds the process back."}),
 }
 
 // panel is a graph; the queries have %s where the choice of instances goes.
@@ -123,6 +134,11 @@ func board(all figures) ([]byte, error) {
 		}
 		row(s.title, members)
 	}
+	var last []any
+	for _, p := range ofProcess {
+		last = append(last, graph(p))
+	}
+	row("The process", last)
 	for i, p := range panels {
 		p.(map[string]any)["id"] = i + 1
 	}

@@ -39,6 +39,14 @@ func liveFigures(t *testing.T) figures {
 		t.Fatal(err)
 	}
 	ws.Close()
+	broken, _, err := websocket.DefaultDialer.Dial("ws://"+n.Public+"/ws?channel=news", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer broken.Close()
+	if _, err := broken.NetConn().Write([]byte{0xff, 0x80, 0, 0, 0, 0}); err != nil { // reserved bits: the node closes it
+		t.Fatal(err)
+	}
 	var page string
 	eventually(t, "the node shows all of its metrics", func() error {
 		var err error
@@ -52,14 +60,20 @@ func liveFigures(t *testing.T) figures {
 		}
 		return nil
 	})
-	var all figures
-	help := regexp.MustCompile(`(?m)^# HELP (sluice_\S+) (.*)$`)
+	return figuresOf(page, "sluice_")
+}
+
+// figuresOf is the metrics of a page whose names begin so.
+func figuresOf(page, prefix string) (all figures) {
+	help := regexp.MustCompile(`(?m)^# HELP (` + prefix + `\S+) (.*)$`)
 	for _, m := range help.FindAllStringSubmatch(page, -1) {
 		f := shown{name: m[1], help: strings.ReplaceAll(m[2], `\\`, `\`)}
 		f.kind = regexp.MustCompile(`(?m)^# TYPE ` + m[1] + ` (\w+)$`).FindStringSubmatch(page)[1]
-		if series := regexp.MustCompile(`(?m)^` + m[1] + `\{([^}]*)\}`).FindStringSubmatch(page); series != nil {
+		if series := regexp.MustCompile(`(?m)^` + m[1] + `(?:_bucket)?\{([^}]*)\}`).FindStringSubmatch(page); series != nil {
 			for _, pair := range regexp.MustCompile(`(\w+)="`).FindAllStringSubmatch(series[1], -1) {
-				f.labels = append(f.labels, pair[1])
+				if pair[1] != "le" {
+					f.labels = append(f.labels, pair[1])
+				}
 			}
 		}
 		all = append(all, f)
@@ -73,6 +87,8 @@ func namedInSource(t *testing.T) (names []string) {
 	t.Helper()
 	for _, in := range []struct{ file, name, prefix string }{
 		{"../gateway/metrics.go", `NewDesc\("(sluice_[a-z_]+[a-z])"`, ""},
+		{"../gateway/metrics_time.go", `NewDesc\("(sluice_[a-z_]+[a-z])"`, ""},
+		{"../gateway/metrics_reasons.go", `NewDesc\("(sluice_[a-z_]+[a-z])"`, ""},
 		{"../gateway/metrics_inbox.go", `: desc\("([a-z_]+)"`, "sluice_inbox_"},
 	} {
 		b, err := os.ReadFile(in.file)

@@ -382,7 +382,8 @@ func TestCentrifugeSlow(t *testing.T) {
 		`< {"id":2,"subscribe":{"recoverable":true,"epoch":"E","offset":P,"positioned":true}}`)
 	eventually(t, "it is closed", func() error {
 		n.publish("much", `"`+strings.Repeat("x", 1<<20)+`"`)
-		if page := n.get(n.Admin(), "/metrics", 200); !strings.Contains(page, `sluice_closed_total{by="node",code="3008"} 1`) {
+		if page := n.get(n.Admin(), "/metrics", 200); !strings.Contains(page, `sluice_closed_total{by="node",code="3008"} 1`) ||
+			!strings.Contains(page, `sluice_closed_by_reason_total{code="3008",reason="slow"} 1`) {
 			return errors.New("it is not")
 		}
 		return nil

@@ -33,7 +33,9 @@ type metrics struct {
 	spreads []spread
 	shares  []share
 	usages  []usage
-	stalls  *prometheus.Desc
+
+	refusals, closings *prometheus.Desc
+	stalls             *prometheus.Desc
 }
 
 // metric is one figure of a snapshot.
@@ -257,6 +259,7 @@ func newMetrics(a *App) *metrics {
 	m.addTimes()
 	m.addTraffic()
 	m.addNamespaces()
+	m.addReasons()
 	return m
 }
 
@@ -296,6 +299,8 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.describeTimes(ch)
 	m.describeTraffic(ch)
 	m.describeNamespaces(ch)
+	ch <- m.refusals
+	ch <- m.closings
 }
 
 // Collect implements prometheus.Collector.
@@ -337,5 +342,6 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.collectTimes(ch, s)
 	m.collectTraffic(ch, s)
 	m.collectNamespaces(ch)
+	m.collectReasons(ch)
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

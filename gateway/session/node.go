@@ -66,6 +66,7 @@ func (n *Node) Enforce(p *Policy) {
 type Counters struct {
 	Refused     [600]atomic.Int64 // requests by HTTP status
 	Closed      Closes            // WebSocket connections ended, by code and by who closed
+	Reasons     Reasons           // of refusals, and of closes by this node
 	Steered     atomic.Int64      // connections that services had something done about
 	PerAddress  atomic.Int64      // of the refused, for Policy.PerAddress
 	PerUser     atomic.Int64      // for Policy.PerUser
@@ -102,16 +103,20 @@ func (c *Closes) Each(f func(code, by string, n int64)) {
 			if n == 0 {
 				continue
 			}
-			name := codec.StatusCode(code).String()
-			if by == "node" && code >= 3000 && code < 4000 { // of the centrifuge dialect, which has few
-				name = strconv.Itoa(code)
-			}
-			sums[name] += n
+			sums[closeName(codec.StatusCode(code), by == "node")] += n
 		}
 		for name, n := range sums {
 			f(name, by, n)
 		}
 	}
+}
+
+// closeName is the name of a close code, from a closed set.
+func closeName(code codec.StatusCode, local bool) string {
+	if local && code >= 3000 && code < 4000 { // of the centrifuge dialect, which has few
+		return strconv.Itoa(int(code))
+	}
+	return code.String()
 }
 
 // refused counts and logs a refusal. The text of the line is the reason, so that
@@ -120,6 +125,7 @@ func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 	if err.Status < len(n.Counters.Refused) {
 		n.Counters.Refused[err.Status].Add(1)
 	}
+	n.Counters.Reasons.refuse(err.Reason)
 	switch err {
 	case errAddress:
 		n.Counters.PerAddress.Add(1)
@@ -134,6 +140,9 @@ func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 // ended counts and logs the end of a WebSocket connection.
 func (n *Node) ended(c *loop.Conn, end loop.End) {
 	n.Counters.Closed.add(end)
+	if end.Local {
+		n.Counters.Reasons.close(closeName(end.Code, true), end.Reason)
+	}
 	level, message := zap.DebugLevel, "connection ended"
 	if end.Local && end.Code != codec.StatusServiceRestart && end.Code != centrifuge.Shutdown.Code {
 		level, message = zap.InfoLevel, "closed: "+end.Reason // a constant text: it was our decision …
