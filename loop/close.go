@@ -78,7 +78,7 @@ func (c *Conn) linger() {
 	}
 	c.state = lingering
 	c.special().early = nil
-	c.dec.Release()
+	c.dropMessage()
 	c.countHeld(0)
 	c.r.wheel.set(c, c.r.wheel.after(min(c.r.opts.CloseTimeout, maxLinger)))
 	c.flushSoon()

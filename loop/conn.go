@@ -27,14 +27,14 @@ type Conn struct {
 	state state
 	ping  uint8 // which of Options.Pings it is pinged with, and one more; 0: a ping frame
 
-	over      uint32    // tick since which more than MaxQueue waits for it; 0: less does
-	seen      uint32    // tick of the last sign of life
-	begun     uint32    // tick in which the message began that is not complete yet; 0: none. Before that: see opened
-	held      uint32    // bytes of it, as counted in Engine.incomplete
-	allowance allowance // what it may send before it has to pause
-	timer     timer     // handshake, ping or close deadline, as state says
-	rare      *rare     // nil while nothing unusual is going on
-	dec       codec.Decoder
+	over      uint32         // tick since which more than MaxQueue waits for it; 0: less does
+	seen      uint32         // tick of the last sign of life
+	begun     uint32         // tick in which the message began that is not complete yet; 0: none. Before that: see opened
+	held      uint32         // bytes of it, as counted in Engine.incomplete
+	allowance allowance      // what it may send before it has to pause
+	timer     timer          // handshake, ping or close deadline, as state says
+	rare      *rare          // nil while nothing unusual is going on
+	dec       *codec.Decoder // nil: no message is incomplete
 
 	outbox
 }
@@ -174,7 +174,7 @@ func (c *Conn) consume(b []byte) {
 				c.discard(len(b))
 				return
 			}
-			b = c.readFrame(b)
+			b = c.readFrames(b)
 		case flushing, lingering:
 			c.discard(len(b))
 			return
@@ -250,8 +250,8 @@ func (c *Conn) hold(b []byte) (rest []byte) {
 const maxEarly = 16 << 10
 
 // readFrame reads up to one message and acts on it.
-func (c *Conn) readFrame(b []byte) (rest []byte) {
-	m, n, err := c.dec.Next(b)
+func (c *Conn) readFrame(d *codec.Decoder, b []byte) (rest []byte) {
+	m, n, err := d.Next(b)
 	if err != nil {
 		c.fail(asViolation(err))
 		return nil
@@ -302,7 +302,10 @@ func (c *Conn) message(m codec.Message) {
 // complete. Without it a client could have us hold a large part of one for ever,
 // at the price of a byte now and then.
 func (c *Conn) timeMessage() {
-	held, partial := c.dec.Held(), c.dec.Partial()
+	held, partial := 0, c.dec != nil
+	if partial {
+		held = c.dec.Held()
+	}
 	if c.marks.has(markSecure) {
 		n := c.secure().partial()
 		held, partial = held+n, partial || n > 0
@@ -331,9 +334,7 @@ func (c *Conn) Upgrade(u codec.Upgrade, protocol, extensions string) bool {
 		return false
 	}
 	c.state = open
-	c.dec.Init(&c.r.opts.Decoder)
 	if extensions != "" {
-		c.dec.AllowDeflate()
 		c.marks |= markDeflate
 	}
 	c.opened()

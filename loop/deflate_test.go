@@ -192,8 +192,8 @@ func TestIdleDeflateCostsNothing(t *testing.T) {
 			if c.Deflates() != compression {
 				t.Errorf("deflates: %v, want %v", c.Deflates(), compression)
 			}
-			if c.rare != nil || c.first != nil || c.more != nil || c.dec.Held() != 0 || c.held != 0 {
-				t.Errorf("deflates: %v: it holds something: %+v, %d bytes", compression, c.rare, c.dec.Held())
+			if c.rare != nil || c.first != nil || c.more != nil || c.dec != nil || c.held != 0 {
+				t.Errorf("deflates: %v: it holds something: %+v, %+v", compression, c.rare, c.dec)
 			}
 		})
 		ws.Close()

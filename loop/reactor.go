@@ -55,6 +55,7 @@ type Reactor struct {
 	current  *Conn  // answers to it are corked
 	cork     []byte // answers to current, not yet sent
 	backlogs backlogs
+	decoders decoders
 	inflater codec.Inflater
 	deflater codec.Deflater
 	scratch  []byte    // for putting chunks and small frames together
@@ -188,7 +189,7 @@ func (r *Reactor) OnClose(g gnet.Conn, err error) gnet.Action {
 	c.g = nil // from here on its fd may be another client's
 	c.dropQueue()
 	c.setBlocked(false)
-	c.dec.Release()
+	c.dropMessage()
 	c.countHeld(0)
 	r.wheel.drop(c)
 	r.conns.remove(c.id)

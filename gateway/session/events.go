@@ -19,12 +19,19 @@ import (
 type events struct {
 	guest
 	memberships
-	header  []string // of the answer, until that is given
-	waiting int      // channels that Redis has not confirmed
-	early   []int    // which channels had their log read while others waited
-	opened  bool
 	place   place
+	opening *opening // until the request is answered
 }
+
+// opening is what the answer to the request needs.
+type opening struct {
+	header  []string
+	waiting int   // channels that Redis has not confirmed
+	early   []int // which channels had their log read while others waited
+}
+
+// opened reports whether the request has been answered.
+func (s *events) opened() bool { return s.opening == nil }
 
 // The types of the events that are not messages. Those have none, or binaryEvent.
 const (
@@ -45,7 +52,7 @@ func (h *Handler) openEvents(c *loop.Conn, r *codec.Request) {
 		c.Refuse(refusal, header...)
 		return
 	}
-	s := &events{guest: a.guest, header: header}
+	s := &events{guest: a.guest, opening: &opening{header: header}}
 	c.Session = s // from here on its end is counted
 	channels, refusal := h.node.InForce().channels(a.who, a.query["channel"])
 	if refusal == nil {
@@ -56,7 +63,7 @@ func (h *Handler) openEvents(c *loop.Conn, r *codec.Request) {
 		return
 	}
 	s.join(h, c, channels)
-	if s.waiting == 0 {
+	if s.opening.waiting == 0 {
 		s.open(h, c)
 	}
 }
@@ -91,12 +98,12 @@ func (h *Handler) admitStream(c *loop.Conn, r *codec.Request) (a arrival, header
 
 func (s *events) join(h *Handler, c *loop.Conn, channels []string) {
 	s.room(len(channels))
-	s.waiting = len(channels)
+	s.opening.waiting = len(channels)
 	i := 0
 	for m := range s.members() {
 		s.joinOne(h, c, m, i, channels[i])
 		if m.Ready() {
-			s.waiting--
+			s.opening.waiting--
 		}
 		i++
 	}
@@ -118,10 +125,10 @@ func (s *events) joinOne(h *Handler, c *loop.Conn, m *hub.Member, i int, channel
 // the log was.
 func (s *events) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) {
 	i := s.indexOf(m)
-	if !s.opened {
-		if s.waiting--; s.waiting > 0 {
+	if o := s.opening; o != nil {
+		if o.waiting--; o.waiting > 0 {
 			if r != nil {
-				s.early = append(s.early, i)
+				o.early = append(o.early, i)
 				if !h.node.InForce().Namespace(m.Name()).LastValue { // of which the newest message is still to be sent
 					s.place.begin(i, r)
 				}
@@ -152,16 +159,16 @@ func (s *events) indexOf(member *hub.Member) int {
 // open answers the request and reports the connection to the inbox. It reports false
 // where the client has been refused meanwhile.
 func (s *events) open(h *Handler, c *loop.Conn) bool {
-	if !c.Stream(s.header) {
+	o := s.opening
+	if !c.Stream(o.header) {
 		return false
 	}
 	c.SetKind(uint8(KindEvents))
-	early := s.early
-	s.header, s.early, s.opened = nil, nil, true
+	s.opening = nil
 	i := 0
 	for m := range s.members() {
 		switch channel := m.Name(); {
-		case slices.Contains(early, i):
+		case slices.Contains(o.early, i):
 			h.local.Leave(m)
 			s.joinOne(h, c, m, i, channel)
 		case s.place.at[i] != 0 && !h.node.InForce().isDurable(channel): // it has an id of a channel that lets nobody resume
@@ -177,7 +184,7 @@ func (s *events) open(h *Handler, c *loop.Conn) bool {
 
 // finish puts the client's own id in front of a message.
 func (s *events) finish(m *hub.Member, message *hub.Message, frame []byte) []byte {
-	if !s.opened {
+	if !s.opened() {
 		return frame // it will not be sent, see subscribed
 	}
 	s.place.at[s.indexOf(m)] = message.Position
@@ -191,7 +198,7 @@ func (*events) message(*Handler, *loop.Conn, codec.Opcode, []byte) {} // a strea
 // gap tells the client that it may have missed messages of a channel, which is
 // heard again.
 func (s *events) gap(_ *Handler, c *loop.Conn, m *hub.Member) {
-	if s.opened {
+	if s.opened() {
 		c.Send(codec.AppendEvent(nil, "", gapEvent, []byte(m.Name())))
 	}
 }
@@ -202,7 +209,7 @@ func (*events) direct(c *loop.Conn, d *hub.Direct) bool {
 
 func (s *events) closed(h *Handler, c *loop.Conn, end loop.End) {
 	h.node.goodbye(c, &s.guest)
-	if s.opened {
+	if s.opened() {
 		h.node.ended(c, end)
 		h.disconnected(c, &s.guest, s.channels(nil), end)
 	}

@@ -22,10 +22,11 @@ import (
 type plain struct {
 	guest
 	memberships
-	offer  *offer // until the handshake is answered
-	opened bool
-	gaps   bool // the client wants to be told when messages may have been missed
+	offer *offer // until the handshake is answered
 }
+
+// opened reports whether the client has been let in.
+func (s *plain) opened() bool { return s.offer == nil }
 
 // offer is what the answer to the handshake needs.
 type offer struct {
@@ -165,7 +166,7 @@ func (s *plain) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recov
 		s.resumed(h, c, m, r)
 		return
 	}
-	if s.offer == nil {
+	if s.opened() {
 		s.enrolled(h, c, m)
 		return
 	}
@@ -192,12 +193,11 @@ func (s *plain) resumed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery
 // open answers the handshake and reports the connection to the inbox.
 func (s *plain) open(h *Handler, c *loop.Conn) {
 	o := s.offer
-	s.offer = nil
 	if !c.Upgrade(o.upgrade, o.protocol, o.extensions) {
 		return // the client has been refused meanwhile
 	}
 	c.SetKind(uint8(KindPlain))
-	s.opened = true
+	s.offer = nil
 	h.watchExpiry(c, &s.guest)
 	h.watchAge(c)
 	for _, r := range o.later {
@@ -246,7 +246,7 @@ func wantsGaps(values []string) (bool, *codec.HTTPError) {
 // gap tells the client that it may have missed messages of a channel, which is
 // heard again: the moment to load from the source of truth what it shows.
 func (s *plain) gap(_ *Handler, c *loop.Conn, m *hub.Member) {
-	if !s.opened {
+	if !s.opened() {
 		return
 	}
 	text, err := json.Marshal(struct {
@@ -261,7 +261,7 @@ func (s *plain) direct(c *loop.Conn, d *hub.Direct) bool { return c.Send(hub.Fra
 
 func (s *plain) closed(h *Handler, c *loop.Conn, end loop.End) {
 	h.node.goodbye(c, &s.guest)
-	if s.opened {
+	if s.opened() {
 		h.node.ended(c, end)
 		h.disconnected(c, &s.guest, s.channels(nil), end)
 	}
