@@ -5,8 +5,8 @@
 #   NODES=4 CONNECTIONS=240000 loadtest/scale.sh
 #
 # Needs a limit of open files above CONNECTIONS/PROCESSES for the generator's processes (1 without it), and above CONNECTIONS/NODES
-# for each node; go, redis-server. REACTORS (of each node), WORKERS (receiving threads of each process), MESSAGES and OUT (a folder for logs and the JSON report) are taken from
-# the environment; with BIN set, what is there is not built.
+# for each node; go, redis-server. REACTORS (of each node), WORKERS (receiving threads of each process), MESSAGES and OUT (a folder
+# for logs and the JSON report) are taken from the environment; with BIN set, what is there is not built.
 set -eu
 cd "$(dirname "$0")/.."
 nodes=${NODES:-4} n=${CONNECTIONS:-16000} reactors=${REACTORS:-2} workers=${WORKERS:-2} messages=${MESSAGES:-20} out=${OUT:-out/scale} bin=${BIN:-} processes=${PROCESSES:-1}

@@ -31,27 +31,28 @@ func overTime() (names []string) {
 
 // insideSpreads are the histograms of times on a server's page.
 var insideSpreads = []struct{ name, what string }{
-	{"go_sched_pauses_total_gc_seconds", "pauses for the garbage collector"},
-	{"go_gc_pauses_seconds", "pauses for the garbage collector"},
-	{"go_sched_latencies_seconds", "goroutines that waited for a processor"},
-	{"sluice_reactor_turn_seconds", "turns of reactors"},
-	{"sluice_reactor_lag_seconds", "how long reactors left waiting what came"},
-	{"sluice_delivery_seconds", "from Redis until written to the last subscriber"},
+	{"go_sched_pauses_total_gc_seconds", "GC pauses"},
+	{"go_gc_pauses_seconds", "GC pauses"},
+	{"go_sched_latencies_seconds", "waits for a processor"}, // of goroutines that could run
+	{"sluice_reactor_turn_seconds", "reactor turns"},
+	{"sluice_reactor_lag_seconds", "reactor lag"},
+	{"sluice_delivery_seconds", "Redis to last write"},
+	{"sluice_handshake_seconds", "handshakes"},
 }
 
 // insideCounts are counters whose growth says what the server did.
 var insideCounts = []struct{ name, what string }{
 	{"go_gc_duration_seconds_count", "garbage collections"},
-	{"go_cpu_classes_gc_total_cpu_seconds_total", "CPU seconds in the garbage collector"},
+	{"go_cpu_classes_gc_total_cpu_seconds_total", "GC, CPU seconds"},
 	{"sluice_sends_total", "writes to sockets"},
-	{"sluice_blocked_sends_total", "writes that found the socket full"},
+	{"sluice_blocked_sends_total", "writes to full sockets"},
 	{"sluice_slow_consumers_total", "slow clients closed"},
-	{"sluice_dropped_total", "messages slow clients missed (policy drop)"},
-	{"sluice_conflated_total", "messages slow clients missed (policy latest)"},
-	{"sluice_lost_total", "messages lost because a reactor was too far behind"},
-	{"sluice_reactor_stalls_total", "times a reactor was held up for more than 0.1 s"},
-	{"sluice_accept_errors_total", "sockets that could not be accepted"},
-	{"sluice_dropped_connections_total", "sockets closed without an answer"},
+	{"sluice_dropped_total", "missed, policy drop"},
+	{"sluice_conflated_total", "missed, policy latest"},
+	{"sluice_lost_total", "lost, reactor behind"},
+	{"sluice_reactor_stalls_total", "reactor stalls > 0.1 s"},
+	{"sluice_accept_errors_total", "accepts that failed"},
+	{"sluice_dropped_connections_total", "sockets dropped unanswered"},
 }
 
 // Figure is a number, or null in JSON where there is none: beyond the last bucket of a histogram, or of no values.
@@ -130,12 +131,12 @@ func (in *Inside) rows(row func(string, string, ...any)) {
 	for _, f := range insideSpreads {
 		for _, s := range in.Spreads {
 			if s.Name == f.name {
-				row("  "+f.what, "%d, p50 ≤ %s, p99 ≤ %s, p99.9 ≤ %s, longest %s", s.Count, s.P50, s.P99, s.P999, s.atMost())
+				row("  "+f.what, "%d: p50 ≤ %s, p99 ≤ %s, p99.9 ≤ %s, longest %s", s.Count, s.P50, s.P99, s.P999, s.atMost())
 			}
 		}
 	}
 	if in.LongestTurn > 0 {
-		row("  longest turn of a reactor", "%s within its last 15 to 30 s", duration(in.LongestTurn))
+		row("  longest reactor turn", "%s within its last 15 to 30 s", duration(in.LongestTurn))
 	}
 	for _, f := range insideCounts {
 		if v, ok := in.Counts[f.name]; ok && v != 0 {
