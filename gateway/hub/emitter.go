@@ -19,7 +19,8 @@ type emitter struct {
 	received time.Time // when the burst came from Redis; zero: it did not
 	lost     []loss    // what reactors did not take since the burst began
 	deflater codec.Deflater
-	scratch  Message
+	scratch  Message // without a position
+	publications
 }
 
 // loss is messages of a channel that a reactor's mailbox did not take.
@@ -36,22 +37,25 @@ func newEmitter(h *Hub, name string) *emitter {
 // emit hands a message that has a position to each reactor that has members.
 func (e *emitter) emit(c *Channel, m *Message) {
 	e.h.mu.RLock()
-	wanted := c.takes.shapes
-	e.h.mu.RUnlock()
-	p := e.encode(c, wanted, m)
+	defer e.h.mu.RUnlock()
+	p := e.encode(c, m)
 	p.message = m
 	if m.Exclude != "" {
 		p.exclude, p.excludes = ParseConn(e.h.life, m.Exclude)
 	}
-	e.h.mu.RLock()
-	defer e.h.mu.RUnlock()
 	e.sendChained(c, p)
 }
 
-// encode writes a message once for each of the shapes that are wanted.
-func (e *emitter) encode(c *Channel, wanted shapes, m *Message) *publication {
-	p := &publication{channel: c}
-	p.frames = p.first[:0]
+// encode writes a message once for each of the shapes that are wanted. Hub.mu is held
+// for reading, but not while that takes long.
+func (e *emitter) encode(c *Channel, m *Message) *publication {
+	wanted := c.takes.shapes
+	if wanted.deflated() || len(m.Payload) > quick {
+		e.h.mu.RUnlock() // nobody waits for that who joins or leaves
+		defer e.h.mu.RLock()
+	}
+	p := e.publications.next()
+	p.channel = c
 	for rest := wanted; rest != 0; {
 		plain := shape(bits.TrailingZeros16(uint16(rest))).plain()
 		rest &^= 3 << plain
@@ -61,11 +65,14 @@ func (e *emitter) encode(c *Channel, wanted shapes, m *Message) *publication {
 	return p
 }
 
+// quick is the length of payloads, in bytes, that are encoded while the lock is held.
+const quick = 4 << 10
+
 // encodeComing writes the news of a coming once for each of the shapes that are wanted,
 // and whose form has words for it.
 func (e *emitter) encodeComing(c *Channel, wanted shapes, coming *pubsub.Coming) *publication {
-	p := &publication{channel: c}
-	p.frames = p.first[:0]
+	p := e.publications.next()
+	p.channel = c
 	for f, encode := range e.h.comings {
 		plain := shapeOf(Form(f), false)
 		if encode != nil && (wanted.has(plain) || wanted.has(plain|1)) {
@@ -140,6 +147,7 @@ func (e *emitter) wake() {
 		}
 	}
 	e.received = time.Time{}
+	e.publications.end()
 	if len(e.lost) > 0 {
 		e.tellLosses()
 	}

@@ -89,19 +89,20 @@ func (set shapes) deflated() bool { return set&0xAAAA != 0 }
 type publication struct {
 	channel  *Channel
 	message  *Message // nil where no log is kept: it need not be told from others
-	frames   []frame
-	first    [2]frame // what frames begins with
-	size     int      // bytes of the frames, at most what a member is sent
-	exclude  loop.ConnID
-	excludes bool     // exclude is not to get it
 	answer   *reading // news
-	gap      bool     // news, to members that want to know
+	first    frame    // without data: there is none. Nearly always there is no other
+	others   []frame
+	exclude  loop.ConnID
+	size     int32 // bytes of the longest frame: the most that a member is sent
+	excludes bool  // exclude is not to get it
+	gap      bool  // news, to members that want to know
 }
 
 // bytes are those of all its frames.
-func (p *publication) bytes() (n int) {
-	for i := range p.frames {
-		n += len(p.frames[i].data)
+func (p *publication) bytes() int {
+	n := len(p.first.data)
+	for i := range p.others {
+		n += len(p.others[i].data)
 	}
 	return n
 }
@@ -121,21 +122,55 @@ type frame struct {
 // joined since has it from elsewhere or is not to get it.
 func (p *publication) as(s shape) []byte {
 	var plain []byte
-	for i := range p.frames {
-		switch p.frames[i].shape {
+	switch p.first.shape {
+	case s:
+		return p.first.data
+	case s.plain():
+		plain = p.first.data
+	}
+	for i := range p.others {
+		switch p.others[i].shape {
 		case s:
-			return p.frames[i].data
+			return p.others[i].data
 		case s.plain():
-			plain = p.frames[i].data
+			plain = p.others[i].data
 		}
 	}
 	return plain
 }
 
 func (p *publication) add(s shape, data []byte) {
-	p.frames = append(p.frames, frame{s, data})
-	p.size = max(p.size, len(data))
+	if p.first.data == nil {
+		p.first = frame{s, data}
+	} else {
+		p.others = append(p.others, frame{s, data})
+	}
+	p.size = max(p.size, int32(len(data))) // what Redis sends is 512 MiB at most
 }
+
+// publications makes publications. Those of a burst come and go together, so it makes
+// several at a time, the more the longer the burst. It belongs to one goroutine.
+type publications struct {
+	rest []publication
+	made int // the last time
+}
+
+// maxPublications is how many are made at a time, at most.
+const maxPublications = 32
+
+// next is an empty one.
+func (s *publications) next() *publication {
+	if len(s.rest) == 0 {
+		s.made = min(max(1, 2*s.made), maxPublications)
+		s.rest = make([]publication, s.made)
+	}
+	p := &s.rest[0]
+	s.rest = s.rest[1:]
+	return p
+}
+
+// end ends the burst. What is left of it would keep its messages.
+func (s *publications) end() { s.rest, s.made = nil, 0 }
 
 // encoded is data as it is sent.
 func encoded(op codec.Opcode, data []byte) []byte {

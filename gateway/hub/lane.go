@@ -62,23 +62,15 @@ func (l *lane) Deliver(channel, payload []byte) {
 		c.stream.mixed.Store(true)
 	}
 	m := &l.scratch
-	*m = Message{Channel: c.name, Payload: payload}
+	m.Channel, m.Payload = c.name, payload
 	if c.resuming > 0 { // somebody may have to keep it
 		m = &Message{Channel: c.name, Payload: bytes.Clone(payload)}
 	}
-	wanted := c.takes.shapes
-	slow := wanted.deflated() || len(payload) > quick
-	if slow {
-		h.mu.RUnlock() // nobody waits for that who joins or leaves
-	}
-	p := l.encode(c, wanted, m)
+	defer h.mu.RUnlock()
+	p := l.encode(c, m)
 	if m != &l.scratch {
 		p.message = m
 	}
-	if slow {
-		h.mu.RLock()
-	}
-	defer h.mu.RUnlock()
 	// In the turn in which it is offered: Subscribed of another lane comes before or after.
 	if c.lane != nil && c.lane != l {
 		h.stale.Add(1)
@@ -88,9 +80,6 @@ func (l *lane) Deliver(channel, payload []byte) {
 	c.rules.Load().Usage.came(payload)
 	l.send(c, p)
 }
-
-// quick is the length of payloads, in bytes, that are encoded while the lock is held.
-const quick = 4 << 10
 
 // deliverDurable takes a message that stands in its channel's log, too. From which
 // lane it comes does not matter: its position says where it belongs.
@@ -121,7 +110,7 @@ func (l *lane) deliverComing(channel []byte, coming *pubsub.Coming) {
 	if c == nil || c.lane != nil && c.lane != l {
 		return
 	}
-	if p := l.encodeComing(c, c.takes.shapes, coming); len(p.frames) > 0 {
+	if p := l.encodeComing(c, c.takes.shapes, coming); p.first.data != nil {
 		l.send(c, p)
 	}
 }

@@ -127,7 +127,7 @@ func (l *Local) Fan() (more bool) {
 	}
 	rest := l.queue[l.fanned:]
 	p := l.parts[rest[0].channel]
-	n, size := 1, rest[0].size
+	n, size := 1, int(rest[0].size)
 	if p == nil || !p.isWatched() {
 		n, size = run(rest)
 	}
@@ -311,13 +311,13 @@ const (
 func run(queue []*publication) (n, size int) {
 	front := queue[0]
 	if front.excludes || front.isNews() {
-		return 1, front.size
+		return 1, int(front.size)
 	}
 	for _, p := range queue {
-		if n > 0 && (p.channel != front.channel || p.excludes || p.isNews() || size+p.size > chunkSize) {
+		if n > 0 && (p.channel != front.channel || p.excludes || p.isNews() || size+int(p.size) > chunkSize) {
 			break
 		}
-		size += p.size
+		size += int(p.size)
 		n++
 	}
 	return n, size

@@ -249,7 +249,7 @@ func (l *Local) fanWatched(p *part, run []*publication) {
 			settled = append(settled, g)
 		}
 	}
-	l.fanRows(p, run, run[0].size)
+	l.fanRows(p, run, int(run[0].size))
 	for _, g := range settled {
 		l.settle(p, g)
 	}
