@@ -65,10 +65,10 @@ export async function talk(run) {
   let ended = false;
   const connection = open({
     settings: s, f, turn: visit, channels: [channelName(s, run, visit % s.ROOMS)], protocol: 'sluice.v1',
+    opened: () => ready(true),
     message: (text, at) => {
       const m = JSON.parse(text);
       if (m.error) f.errors.add(1);
-      else if (m.subscribed) ready(true);
       else if (m.ack) acked(sent.get(m.ack), at);
       else if (m.reply) answered(m.reply, at);
       else if (m.data && m.data.run === run) heard(m.data, at);

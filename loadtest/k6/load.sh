@@ -65,9 +65,10 @@ run_script() {
   local script=$1
   shift
   printf '\n'
-  say "$script, at ${URL:-ws://127.0.0.1:8000/ws}"
+  say "$script"
+  rm -f "$out/$script.html" "$out/$script.json" "$out/$script-k6.html" # what is there afterwards is this run's
   K6_WEB_DASHBOARD=true K6_WEB_DASHBOARD_PORT=-1 K6_WEB_DASHBOARD_PERIOD=1s K6_WEB_DASHBOARD_EXPORT="$out/$script-k6.html" OUT=$out \
-    bin/k6 run --no-color "$@" "loadtest/k6/$script.js" 2> >(grep -v 'k6/experimental/redis has been deprecated' >&2)
+    bin/k6 run --no-color "$@" "loadtest/k6/$script.js" 2> >(grep -v -e 'k6/experimental/redis has been deprecated' -e 'redis: connection pool: failed to dial' >&2)
 }
 
 script=${1:?"a script is wanted: all, or one of $(cd loadtest/k6 && echo *.js)"}

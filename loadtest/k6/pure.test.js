@@ -79,6 +79,7 @@ const time = (med) => ({ values: { min: 0, med, 'p(95)': med * 2, 'p(99)': med *
 const data = (missing) => ({
   state: { testRunDurationMs: 12000 },
   metrics: {
+    ws_sessions: { values: { count: 7 } },
     sluice_delivery: { ...time(3), thresholds: { 'p(95)<50': { ok: true } } }, 'sluice_delivery{part:0}': time(2), 'sluice_delivery{part:5}': time(4),
     sluice_missing: { values: { count: missing }, thresholds: { 'count==0': { ok: missing === 0 } } },
     sluice_failed: { values: { count: 2 } }, 'sluice_failed{reason:refused}': { values: { count: 2 } }, 'sluice_failed{reason:other}': { values: { count: 0 } },

@@ -43,7 +43,8 @@ for (const name of scripts) {
       for (const limit of limits) assert.match(limit, /^(p\(\d+\)|med|max|count|rate|value)(<|>|<=|>=|==)\d+(\.\d+)?$/);
     }
     assert.ok(Object.values(scenarios).some((s) => s.stages), 'it has stages');
-    const files = script.handleSummary({ state: { testRunDurationMs: 1000 }, metrics: {} });
+    assert.deepEqual(Object.keys(script.handleSummary({ state: { testRunDurationMs: 1000 }, metrics: {} })), ['stdout'], 'there is no report of a run that did not begin');
+    const files = script.handleSummary({ state: { testRunDurationMs: 1000 }, metrics: { ws_sessions: { values: { count: 1 } }, sluice_connected: { values: { rate: 1, passes: 1, fails: 0 } } } });
     assert.ok(files[`out/k6/${name}.html`].includes('Failed'), 'a run that measured nothing has not passed');
     const { question } = JSON.parse(files[`out/k6/${name}.json`]);
     assert.ok(readme.includes(question), `the README does not ask: ${question}`);

@@ -21,11 +21,11 @@ export function chart({ title, kind, unit, parts }) {
     `<line x1="${left}" x2="${width - right}" y1="${y(value)}" y2="${y(value)}" stroke="var(--line)"/><text x="${left - 8}" y="${y(value) + 4}" text-anchor="end">${escape(quantity(kind, value, unit))}</text>`);
   const curves = drawn.map(([stat, , colour]) => curve(parts.map((p, i) => (p === null ? null : [x(i), y(p[stat])])), colour));
   return `<figure><figcaption><b>${escape(title)}</b>${drawn.map(([, name, colour]) => `<span class="key"><i style="background:${colour}"></i>${name}</span>`).join('')}</figcaption>
-<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(title)} over the run">
+<div class="scroll"><svg viewBox="0 0 ${width} ${height}" role="img" aria-label="${escape(title)} over the run">
 ${grid.join('\n')}
 ${curves.join('\n')}
 <text x="${left}" y="${height - 6}">beginning</text><text x="${width - right}" y="${height - 6}" text-anchor="end">end</text>
-</svg></figure>`;
+</svg></div></figure>`;
 }
 
 // curve draws points, with a break where one is null.

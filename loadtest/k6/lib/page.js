@@ -56,7 +56,7 @@ function figures(shown) {
   const rows = (f, row) => [row(f, f.title, f.values), ...f.by.filter((r) => r.values.count !== 0).map((r) => row(f, r.value, r.values, true))].join('\n');
   return (times.length === 0 ? '' : `<div class="scroll"><table><thead><tr><th>time</th><th class="num">least</th><th class="num">median</th><th class="num">p95</th><th class="num">p99</th><th class="num">most</th><th class="num">samples</th></tr></thead><tbody>
 ${times.map((f) => rows(f, (_, title, v, sub) => timeRow(title, v, sub))).join('\n')}</tbody></table></div>`)
-    + (others.length === 0 ? '' : `<div class="scroll"><table><thead><tr><th>count</th><th class="num"></th></tr></thead><tbody>
+    + (others.length === 0 ? '' : `<div class="scroll"><table><thead><tr><th>counts and shares</th><th class="num"></th></tr></thead><tbody>
 ${others.map((f) => rows(f, otherRow)).join('\n')}</tbody></table></div>`);
 }
 
@@ -88,7 +88,7 @@ section { margin-top: 20px; padding: 18px 20px; background: var(--card); border:
 .scroll + .scroll { margin-top: 16px; }
 table { width: 100%; border-collapse: collapse; font-size: 14px; }
 th { text-align: left; font-weight: 500; font-size: 12.5px; color: var(--muted); }
-th, td { padding: 6px 14px 6px 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
+th, td { padding: 6px 22px 6px 0; border-bottom: 1px solid var(--line); vertical-align: baseline; }
 th:last-child, td:last-child { padding-right: 0; }
 tr:last-child td { border-bottom: 0; }
 .num { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
@@ -108,6 +108,6 @@ figure + figure { margin-top: 20px; }
 figcaption { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 13.5px; margin-bottom: 4px; }
 figcaption .key { color: var(--muted); }
 figcaption .key i { display: inline-block; width: 10px; height: 10px; border-radius: 3px; margin-right: 6px; }
-svg { display: block; width: 100%; height: auto; }
+svg { display: block; width: 100%; min-width: 560px; height: auto; }
 svg text { font: 11px system-ui, sans-serif; fill: var(--muted); }
 `;

@@ -10,6 +10,8 @@ export function report(about) {
   return (data) => {
     const summary = summarize(data, about, new Date());
     const file = `${about.settings.OUT}/${about.script}`;
+    // k6 prints why below: the server or Redis could not be reached, or refused. A page of nothing would hide that.
+    if (summary.k6.connections === 0 || summary.figures.every((f) => f.kind === 'count' && f.values.count === 0)) return { stdout: `\n${about.script}: the run did not begin; there is no report\n\n` };
     return {
       stdout: table(summary, `${file}.html`),
       [`${file}.html`]: page(summary),

@@ -1,6 +1,7 @@
 // milliseconds, thousands and shares as people read them.
 export function ms(value) {
   if (value === null || value === undefined) return '–';
+  if (value === 0) return '0 ms';
   if (value >= 100000) return `${(value / 1000).toFixed(0)} s`;
   if (value >= 10000) return `${(value / 1000).toFixed(1)} s`;
   return `${value >= 100 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)} ms`;

@@ -1,4 +1,5 @@
 import exec from 'k6/execution';
+import http from 'k6/http';
 import { WebSocket } from 'k6/websockets';
 import { Redis } from './redis.js';
 
@@ -68,7 +69,16 @@ function hears(settings, redis, turn, channel) {
     };
     ws.onmessage = () => end();
     ws.onclose = (e) => end(`closed with ${e.code || 'no code'} ${e.reason || ''}`);
-    ws.onerror = (e) => end(`${e.error}${reason(e.error) === 'refused' ? '. Is the server running? make run starts one; another one: -e URL=ws://host/ws'
-      : reason(e.error) === 'handshake' ? '. The server is there, and refuses: a wrong path, or it lets in nobody without a token (-e TOKEN=…)? Its log says why' : ''}`);
+    ws.onerror = (e) => end(complaint(settings, turn, channel, e.error));
   });
+}
+
+// complaint is what is wrong with a connection that does not open, and what to do about it.
+function complaint(settings, turn, channel, error) {
+  if (reason(error) === 'refused') return `${error}. Is the server running? make run starts one; another one: -e URL=ws://host/ws`;
+  if (reason(error) !== 'handshake') return error;
+  // k6 does not show what a server that refuses says. It says it again to a plain request with the same headers.
+  const headers = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'MDEyMzQ1Njc4OWFiY2RlZg==' };
+  const answer = http.get(address(settings, turn, [channel]).replace(/^ws/, 'http'), { headers, timeout: '5s' });
+  return `the server is there, and refuses: ${answer.status} ${String(answer.body || '').trim()}. A wrong path? A token that is missing (-e TOKEN=…)?`;
 }
