@@ -9,9 +9,9 @@ import (
 // The scripts parse, load, and agree with the README; what of them needs no k6 does what it says.
 func TestScripts(t *testing.T) {
 	t.Parallel()
-	files, err := filepath.Glob("*.test.js")
+	files, err := filepath.Glob("*.test.mjs")
 	if err != nil || len(files) == 0 {
-		t.Fatalf("%v: there are no *.test.js here", err)
+		t.Fatalf("%v: there are no *.test.mjs here", err)
 	}
 	out, err := exec.CommandContext(t.Context(), "node", append([]string{"--test"}, files...)...).CombinedOutput()
 	if err != nil {

@@ -41,12 +41,13 @@ build_k6() {
 }
 
 # field is a field of the first log line of the server's with that message.
-field() { sed -n "/\"msg\":\"$1\"/{s/.*\"$2\":\"\([^\"]*\)\".*/\1/p;q;}" "$out/server.log"; }
+field() { sed -n "/\"msg\":\"$1\"/{s/.*\"$2\":\"\([^\"]*\)\".*/\1/p;q;}" "$out/server.log" 2>/dev/null || true; }
 
 # start_server starts bin/sluice on ports that the system chooses.
 start_server() {
   say "no server at $1: starting bin/sluice --dev on free ports, with the embedded broker; its log is $out/server.log"
   make build
+  rm -f "$out/server.log" # an earlier one's would be read
   bin/sluice --dev --listen 127.0.0.1:0 --admin 127.0.0.1:0 --redis embedded://127.0.0.1:0 >"$out/server.out" 2>"$out/server.log" &
   server=$!
   until [ -n "$(field 'connected to Redis' redis)" ]; do
