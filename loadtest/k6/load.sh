@@ -87,7 +87,7 @@ fi
 status=0
 for file in loadtest/k6/*.js; do
   name=$(basename "$file" .js) short=()
-  [ "$name" != soak ] || short=(-e FOR=30s -e RAMP=5s -e LIFE=10s)
+  [ "$name" != soak ] || short=(-e FOR=30s -e RAMP=5s -e LIFE=10s -e EVERY=1s)
   code=0
   run_script "$name" "${short[@]}" "$@" || code=$?
   case $code in

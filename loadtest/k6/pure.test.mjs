@@ -111,7 +111,7 @@ test('a report is whole, and needs no network', () => {
 });
 
 test('a chart of nothing, or of nothing but zeros, is one', () => {
-  for (const values of [[null, null], [{ count: 0 }, { count: 0 }]]) {
+  for (const values of [[null, null], [null, { count: 3 }, null], [{ count: 0 }, { count: 0 }]]) {
     assert.doesNotMatch(chart({ title: 't', kind: 'count', parts: values }), /NaN|Infinity|undefined/);
   }
   assert.ok(page && table);

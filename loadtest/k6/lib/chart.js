@@ -28,11 +28,11 @@ ${curves.join('\n')}
 </svg></div></figure>`;
 }
 
-// curve draws points, with a break where one is null.
+// curve draws points, and passes over those that are null.
 function curve(points, colour) {
-  const path = points.map((p, i) => (p === null ? '' : `${i > 0 && points[i - 1] !== null ? 'L' : 'M'}${p[0].toFixed(1)} ${p[1].toFixed(1)}`)).join('');
-  const dots = points.filter((p) => p !== null).map((p) => `<circle cx="${p[0].toFixed(1)}" cy="${p[1].toFixed(1)}" r="2.5" fill="${colour}"/>`).join('');
-  return `<path d="${path}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>${dots}`;
+  const there = points.filter((p) => p !== null).map(([x, y]) => [x.toFixed(1), y.toFixed(1)]);
+  const dots = there.map(([x, y]) => `<circle cx="${x}" cy="${y}" r="2.5" fill="${colour}"/>`).join('');
+  return `<path d="${there.map(([x, y], i) => `${i === 0 ? 'M' : 'L'}${x} ${y}`).join('')}" fill="none" stroke="${colour}" stroke-width="2" stroke-linejoin="round"/>${dots}`;
 }
 
 // ceiling is a round number not below value: 1, 2 or 5 times a power of ten.

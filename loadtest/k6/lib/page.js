@@ -28,7 +28,7 @@ ${summary.series.some((s) => s.parts.filter((p) => p !== null).length > 1) ? sec
 ${section('Figures', figures(summary.figures.filter((f) => f.kind !== 'count' || !summary.verdicts.some((v) => v.name === f.name))))}
 ${summary.notes.length > 0 ? section('How to read them', `<ul>${summary.notes.map((n) => `<li>${escape(n)}</li>`).join('')}</ul>`) : ''}
 ${section('Settings', settings(summary.settings))}
-${summary.dashboard ? `<p><a href="${escape(summary.dashboard)}">k6’s own report</a> has all of k6’s metrics over time.</p>` : ''}
+${summary.dashboard ? `<p class="more"><a href="${escape(summary.dashboard)}">k6’s own report</a> has all of k6’s metrics over time.</p>` : ''}
 </main>
 </body>
 </html>
@@ -103,6 +103,7 @@ dl { display: grid; grid-template-columns: repeat(auto-fill, minmax(200px, 1fr))
 dt { font-size: 12px; color: var(--muted); }
 dd { margin: 0; font: 12.5px ui-monospace, SFMono-Regular, Menlo, Consolas, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
 a { color: var(--accent); }
+.more { margin: 20px 20px 0; }
 figure { margin: 0; }
 figure + figure { margin-top: 20px; }
 figcaption { display: flex; flex-wrap: wrap; gap: 2px 16px; font-size: 13.5px; margin-bottom: 4px; }

@@ -56,7 +56,8 @@ function silent(figure, values) {
 function pieces(data, name, figure) {
   return Array.from({ length: parts }, (_, i) => {
     const metric = data.metrics[`${metricOf(name, figure)}{part:${i}}`];
-    return metric && !silent(figure, metric.values) ? metric.values : null;
+    // To k6 a level that was never looked at is 0.
+    return metric && !silent(figure, metric.values) && !(figure.kind === 'level' && metric.values.max === 0) ? metric.values : null;
   });
 }
 
