@@ -78,7 +78,7 @@ func (cmd *fanoutCmd) run(env *outside, scenario string, measure func(*fanout) e
 		}
 		defer f.tally.close()
 	}
-	if err := r.start(fleet.Options{}, f.script); err != nil {
+	if err := r.start(fleet.Options{Narrow: cmd.Stalled}, f.script); err != nil {
 		return err
 	}
 	if cmd.Part > 0 {

@@ -33,8 +33,9 @@ type Report struct {
 	Inside      *Inside          `json:"inside,omitempty"` // with --metrics
 	Timeline    Timeline         `json:"timeline"`
 	Pings       int64            `json:"pings_answered"`
-	Errors      map[string]int64 `json:"errors"` // by kind
-	Faults      []string         `json:"faults"` // what makes the run a failure
+	Lost        int64            `json:"ended_unasked"` // connections
+	Errors      map[string]int64 `json:"errors"`        // by kind
+	Faults      []string         `json:"faults"`        // what makes the run a failure
 }
 
 // Connections is how the connections were opened.

@@ -281,7 +281,7 @@ func (r *run) finish() error {
 	if s.Lost > 0 {
 		r.report.fault("%d connections ended unasked", s.Lost)
 	}
-	r.report.Pings = s.Pings
+	r.report.Pings, r.report.Lost = s.Pings, s.Lost
 	r.report.Table(r.out)
 	if r.o.JSON != "" {
 		if err := r.report.WriteFile(r.o.JSON); err != nil {

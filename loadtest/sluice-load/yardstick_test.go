@@ -43,6 +43,10 @@ func TestYardstick(t *testing.T) {
 		if report, _, err := load(t, nil, "churn", "--url", "ws://127.0.0.1:"+listen+"/", "--rate", "300", "--for", "100ms"); err != nil || report.Churn.Closed == 0 {
 			t.Errorf("%v: %v, %+v", mode, err, report.Churn)
 		}
+		report, _, err = load(t, nil, "echo", "--url", "ws://127.0.0.1:"+listen+"/echo", "-n", "10", "--depth", "16", "--size", "5000", "--warmup", "0s", "--for", "100ms")
+		if err != nil || report.Traffic.Proof.Delivered == 0 {
+			t.Errorf("%v: %v, %+v", mode, err, report.Traffic)
+		}
 		stop()
 		_ = server.Wait() // killed just now
 	}

@@ -2,12 +2,13 @@
  *
  * One thread, one epoll instance, one send(2) per connection for each message (or, with --burst, for everything that one read
  * from Redis brought). No routing, no authentication, no deadlines, no limits worth the name: it is a yardstick to hold a server
- * against, not a server. It subscribes to one Redis channel and sends each payload as one text frame to everyone.
+ * against, not a server. It subscribes to one Redis channel and sends each payload as one text frame to everyone; on /echo it
+ * sends back what comes, everything that one read brought with one send.
  *
  *   cc -O2 -o bare bare.c
  *   ./bare --listen 9100 --redis 127.0.0.1:6379 --channel sluice:news [--burst]
  *
- * Taken for granted: an upgrade request arrives in one read; Redis is there from the start and stays.
+ * Taken for granted: an upgrade request arrives in one read, a message to /echo is one frame of less than 64 KiB; Redis is there from the start and stays.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -28,7 +29,9 @@ enum { MAX_FD = 1 << 20, REDIS_BUF = 4 << 20, MAX_PENDING = 64 << 20 };
 
 struct conn {
     int open;                      /* the 101 has been sent */
-    int place;                     /* index in subscribers */
+    int place;                     /* index in subscribers; -1: it echoes */
+    char *rest;                    /* the beginning of a frame to echo; owned */
+    size_t rest_len;
     char *pending;                 /* what the socket did not take; owned */
     size_t pending_len;
 };
@@ -96,12 +99,13 @@ static void watch(int op, int fd, uint32_t events) {
 
 static void drop(int fd) {
     struct conn *c = conns[fd];
-    if (c->open) {                               /* the last one takes its place */
+    if (c->open && c->place >= 0) {              /* the last one takes its place */
         int last = subscribers[--subscriber_count];
         subscribers[c->place] = last;
         conns[last]->place = c->place;
     }
     free(c->pending);
+    free(c->rest);
     free(c);
     conns[fd] = NULL;
     close(fd);
@@ -141,12 +145,48 @@ static void writable(int fd) {
     watch(EPOLL_CTL_MOD, fd, EPOLLIN);
 }
 
-static void readable(int fd) {
-    static char in[65536];
+/* echo sends the whole frames at the front of in back, unmasked, and keeps the rest. */
+static void echo(int fd, char *in, size_t n) {
+    static char out[2 * 65536];
     struct conn *c = conns[fd];
-    ssize_t n = recv(fd, in, sizeof in - 1, 0);
+    size_t at = 0, o = 0;
+    for (;;) {
+        unsigned char *f = (unsigned char *)in + at, *mask;
+        if (n - at < 6) break;
+        size_t len = f[1] & 127, head = 2;
+        if (len == 127) { drop(fd); return; }
+        if (len == 126) len = f[2] << 8 | f[3], head = 4;
+        if (n - at < head + 4 + len) break;
+        if ((f[0] & 15) == 8) {                  /* it leaves */
+            if (put(fd, "\x88\0", 2)) drop(fd);
+            return;
+        }
+        memcpy(out + o, f, head);
+        out[o + 1] &= 127;
+        mask = f + head;
+        for (size_t i = 0; i < len; i++) out[o + head + i] = mask[4 + i] ^ mask[i & 3];
+        o += head + len, at += head + 4 + len;
+    }
+    size_t left = n - at;
+    if (left > 65536) { drop(fd); return; }
+    free(c->rest);
+    c->rest = NULL, c->rest_len = left;
+    if (left) {
+        if (!(c->rest = malloc(left))) die("memory");
+        memcpy(c->rest, in + at, left);
+    }
+    if (o) put(fd, out, o);
+}
+
+static void readable(int fd) {
+    static char in[2 * 65536];
+    struct conn *c = conns[fd];
+    size_t had = c->rest_len;
+    if (had) memcpy(in, c->rest, had);
+    ssize_t n = recv(fd, in + had, 65535, 0);
     if (n < 0 && errno == EAGAIN) return;
     if (n <= 0) { drop(fd); return; }
+    if (c->open && c->place < 0) { echo(fd, in, had + n); return; }
     in[n] = 0;
     if (c->open) {                               /* all that matters of what a client says is that it leaves */
         if (((unsigned char)in[0] & 15) == 8 && put(fd, "\x88\0", 2)) drop(fd);
@@ -159,6 +199,8 @@ static void readable(int fd) {
                        "Connection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n\r\n", accept);
     if (!put(fd, answer, len)) return;
     c->open = 1;
+    c->place = -1;
+    if (!strncmp(in, "GET /echo", 9)) return;
     c->place = subscriber_count;
     subscribers[subscriber_count++] = fd;
 }

@@ -72,6 +72,9 @@ func (w *Worker) connect(id int) {
 	c := w.enlist(id, fd)
 	// Without it small frames are held back for the delayed ACK; the connection still works if it is refused.
 	_ = unix.SetsockoptInt(fd, unix.IPPROTO_TCP, unix.TCP_NODELAY, 1)
+	if id < w.o.Narrow {
+		narrow(fd)
+	}
 	if len(w.o.Sources) > 0 {
 		if err := bindSource(fd, w.o.Sources[id/w.o.PerSource%len(w.o.Sources)]); err != nil {
 			c.end("bind: " + errname(err))

@@ -25,6 +25,7 @@ type Options struct {
 	Since       func(id int) string // the position of a connection, put in the target's {since}; nil: ""
 	Life        *Life               // nil: connections stay
 	Answers     map[string]string   // what a server says in text, and what it is answered; the Script does not see it where it is the whole message
+	Narrow      int                 // the first so many connections take little at a time, as those that stall over a network: Ethernet's segments, a small receive buffer
 	Most        int                 // connections alive at once, whatever their state; 0: no bound
 
 	// Again is told, on its worker, of each connection that has ended, and whether it had been open, and says after what time one with

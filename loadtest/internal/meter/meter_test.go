@@ -24,7 +24,7 @@ func TestStatOfACommandWithBrackets(t *testing.T) {
 
 func TestStatusInBytes(t *testing.T) {
 	var u Usage
-	parseStatus([]byte("Name:\tsluice\nVmRSS:\t    2048 kB\nRssAnon:\t    1024 kB\nThreads:\t9\n"), &u)
+	parseStatus([]byte("Name:\tsluice\nVmRSS:\t    2048 kB\nRssAnon:\t    1000 kB\nRssShmem:\t      24 kB\nThreads:\t9\n"), &u)
 	if u.RSS != 2<<20 || u.RSSAnon != 1<<20 || u.Threads != 9 {
 		t.Errorf("%+v", u)
 	}

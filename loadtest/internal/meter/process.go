@@ -14,10 +14,10 @@ const tick = time.Second / 100
 
 // Usage is what a process has used up to a moment, or, as a difference, between two. JSON times are in ns.
 type Usage struct {
-	User    time.Duration `json:"cpu_user_ns"`   // resolution 10 ms
-	System  time.Duration `json:"cpu_system_ns"` // resolution 10 ms
-	RSS     int64         `json:"rss_bytes"`     // VmRSS: all resident memory
-	RSSAnon int64         `json:"rss_anon_bytes"`
+	User    time.Duration `json:"cpu_user_ns"`    // resolution 10 ms
+	System  time.Duration `json:"cpu_system_ns"`  // resolution 10 ms
+	RSS     int64         `json:"rss_bytes"`      // VmRSS: all resident memory
+	RSSAnon int64         `json:"rss_anon_bytes"` // RssAnon, and RssShmem: some servers hold messages in memory that their processes share
 	Threads int64         `json:"threads"`
 	Files   int64         `json:"files"` // open descriptors; -1: not allowed to look
 }
@@ -110,7 +110,9 @@ func parseStatus(status []byte, u *Usage) {
 		case "VmRSS":
 			u.RSS = n << 10
 		case "RssAnon":
-			u.RSSAnon = n << 10
+			u.RSSAnon += n << 10
+		case "RssShmem":
+			u.RSSAnon += n << 10
 		case "Threads":
 			u.Threads = n
 		}
