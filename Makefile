@@ -15,6 +15,8 @@ SEED ?= 1
 B    ?= .
 P    ?= ./...
 SCRIPT ?= fanout
+ROUNDS ?= 3
+PEERS  ?=
 
 # The linters' own modules are none of ours: go run builds this version once and keeps it in the build cache.
 GOLANGCI := go run github.com/golangci/golangci-lint/v2/cmd/golangci-lint@v2.15.0
@@ -25,7 +27,7 @@ FUZZ_SMOKE ?= 30000x
 # step prints what is about to run, so that a long silence has a name.
 step = printf '\n== %s\n' "$(1)"
 
-.PHONY: help run build test deps check fmt vet lint unit invariants manifests fuzz fuzz-smoke hostile chaos rolling inbox-faults load bench clean clean-all
+.PHONY: help run build test deps check fmt vet lint unit invariants manifests fuzz fuzz-smoke hostile chaos rolling inbox-faults load compare bench clean clean-all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -94,6 +96,10 @@ inbox-faults: ## clients send while Redis and nodes are killed: S=20 schedules o
 
 load: ## k6 against a server, which it starts if none listens: SCRIPT=fanout or all; the first run builds k6, four minutes; ARGS="-e RATE=50"
 	@loadtest/k6/load.sh $(SCRIPT) $(ARGS)
+
+compare: ## Sluice beside other servers, which it installs in out/compare: 25 minutes; PEERS=sluice,gws ROUNDS=3 ARGS=--quick
+	@go build -o bin/compare ./loadtest/compare
+	@bin/compare --rounds $(ROUNDS) $(if $(PEERS),--peers $(PEERS)) $(ARGS)
 
 bench: ## benchmarks: B=regexp P=packages
 	@go test -run '^$$' -bench '$(B)' -benchmem $(P)
