@@ -36,6 +36,7 @@ type Config struct {
 	Node        Node        `yaml:"node" embed:"" prefix:"node-" group:"Node"`
 	Connections Connections `yaml:"connections" embed:"" prefix:"connections-" group:"Connections"`
 	Proxy       Proxy       `yaml:"proxy" embed:"" prefix:"proxy-" group:"Proxies in front"`
+	TLS         TLS         `yaml:"tls" embed:"" prefix:"tls-" group:"TLS"`
 	Auth        Auth        `live:"yes" yaml:"auth" embed:"" prefix:"auth-" group:"Tokens"`
 	API         API         `yaml:"api" embed:"" prefix:"api-" group:"HTTP API"`
 	Namespaces  []Namespace `live:"yes" yaml:"namespaces" kong:"-" group:"Namespaces" help:"Who may do what on which channels: an item rules the channels whose name begins with its own name and a colon; the item with the empty name rules all that no other one does, names without a colon among them" example:"- {name: inbox, subscribe: user, publish: nobody}"`
@@ -191,6 +192,7 @@ func Default() Config {
 		Node:        Node{LeaseTTL: 5 * time.Second},
 		Connections: Connections{Channels: 128},
 		Proxy:       Proxy{Protocol: ProxyOff, From: []string{}, Trust: []string{}, Header: ForwardedFor},
+		TLS:         TLS{Pairs: []Pair{}, Min: "1.2", Handshakes: 1024},
 		Auth:        Auth{Leeway: 30 * time.Second, Grace: 25 * time.Second, RequireExp: true, Keys: []Key{}, JWKS: []JWKS{}},
 		Namespaces:  []Namespace{},
 		Message: Message{Max: 64 * KiB, Fragments: 1024, Timeout: time.Minute, Rate: 100, Burst: 200,

@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -175,13 +176,13 @@ func TestListsAreDocumented(t *testing.T) {
 		if err := yaml.Unmarshal([]byte(text), &map[string]any{}); err != nil {
 			t.Errorf("%s: %v", text, err)
 		}
-		_, err := load(t, strings.ReplaceAll(text, "/etc/sluice/2026-01.pem", "config.go"), nil)
+		_, err := load(t, regexp.MustCompile(`/etc/sluice/[^}, ]+`).ReplaceAllString(text, "config.go"), nil)
 		if err != nil {
 			t.Errorf("example\n%s: %v", text, err)
 		}
 	}
-	if len(examples) != 7 {
-		t.Errorf("%d examples, want 3", len(examples)/2)
+	if len(examples) != 9 {
+		t.Errorf("%d examples, want 4", len(examples)/2)
 	}
 }
 

@@ -45,6 +45,7 @@ func (c *Config) validate(unreadable map[string]bool) error {
 		}
 	}
 	v.proxy()
+	v.tls()
 	v.auth()
 	v.api()
 	v.namespaces()

@@ -30,6 +30,7 @@ var sections = []section{
 	{"Latency", []string{"delivery_", "handshake_", "reactor_"}},
 	{"Namespaces", []string{"namespace_"}},
 	{"Messages", []string{"messages_", "bytes_", "writes_", "sends_", "deliveries_", "direct_", "subscriptions", "channels"}},
+	{"TLS", []string{"tls_"}},
 	{"Connections", []string{""}},
 }
 

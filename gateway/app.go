@@ -19,6 +19,7 @@ import (
 	"sluice/gateway/admin"
 	"sluice/gateway/api"
 	"sluice/gateway/auth"
+	"sluice/gateway/certificate"
 	"sluice/gateway/gaps"
 	"sluice/gateway/hub"
 	"sluice/gateway/session"
@@ -57,6 +58,8 @@ type App struct {
 	load   func() (*config.Config, error) // reads the configuration again
 	level  func(string) error             // sets log.level; nil: it cannot be
 
+	certificates *certificate.Store // nil where the public port speaks no TLS
+
 	public net.Listener
 	admin  net.Listener // nil where it is switched off
 	page   http.Handler
@@ -91,6 +94,9 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	}
 	reactors, err := loopOptions(a.config, a.log)
 	if err != nil {
+		return err
+	}
+	if err := a.encrypt(&reactors); err != nil {
 		return err
 	}
 	url, err := a.startEmbedded()

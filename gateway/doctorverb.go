@@ -26,6 +26,9 @@ func (v doctorVerb) Run(p *program) error {
 		return err
 	}
 	checks := doctor.Machine{Connections: c.Connections.Max}.Checks()
+	for _, p := range c.TLS.Certificates() {
+		checks = append(checks, doctor.Certificate{Cert: p.Cert, Key: p.Key}.Check)
+	}
 	if _, embedded := c.Embedded(); embedded {
 		fmt.Fprintln(p.stdout, "no Redis is configured: only the machine is looked at (--redis)")
 	} else {

@@ -25,6 +25,7 @@ type metrics struct {
 	closed  *prometheus.Desc
 	limits  *prometheus.Desc
 	build   *prometheus.Desc
+	tls     tlsMetrics
 	gaps    *prometheus.Desc
 	proof   *prometheus.Desc
 	probe   *prometheus.Desc
@@ -82,6 +83,7 @@ func (s *snapshot) limits() map[string]int64 {
 // snapshot is one moment of all parts.
 type snapshot struct {
 	loop     loop.Stats
+	tls      loop.TLSStats
 	hub      hub.Stats
 	broker   pubsub.Stats
 	inbox    pubsub.InboxStats
@@ -260,6 +262,7 @@ func newMetrics(a *App) *metrics {
 	m.addTraffic()
 	m.addNamespaces()
 	m.addReasons()
+	m.addTLS()
 	return m
 }
 
@@ -301,12 +304,13 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 	m.describeNamespaces(ch)
 	ch <- m.refusals
 	ch <- m.closings
+	m.describeTLS(ch)
 }
 
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a := m.app
-	s := &snapshot{loop: a.engine.Stats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), errands: a.node.Errands.Stats(), presence: a.presence.Stats(), steering: a.steering.Stats(), app: a}
+	s := &snapshot{loop: a.engine.Stats(), tls: a.engine.TLSStats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), errands: a.node.Errands.Stats(), presence: a.presence.Stats(), steering: a.steering.Stats(), app: a}
 	for _, g := range m.figures {
 		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
 	}
@@ -343,5 +347,6 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	m.collectTraffic(ch, s)
 	m.collectNamespaces(ch)
 	m.collectReasons(ch)
+	m.collectTLS(ch, s)
 	ch <- prometheus.MustNewConstMetric(m.build, prometheus.GaugeValue, 1, version, a.node.ID)
 }

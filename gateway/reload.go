@@ -65,7 +65,7 @@ func (a *App) Reload(ctx context.Context, next *config.Config) error {
 	for _, c := range merged.Changes(next) {
 		a.log.Warn("reloading does not change "+c.Key+": restart the node for that", zap.String("from", c.From), zap.String("to", c.To))
 	}
-	a.log.Info("the configuration and the files of keys have been read again", zap.Int("changes", len(changes)))
+	a.log.Info("the configuration and the files of keys and certificates have been read again", zap.Int("changes", len(changes)))
 	return nil
 }
 
@@ -91,12 +91,19 @@ func (a *App) enforce(ctx context.Context, c *config.Config, tallies map[string]
 	if err != nil {
 		return err
 	}
+	certificates, err := a.renewed(c)
+	if err != nil {
+		return err
+	}
 	judges, err := judge(ctx, tokens)
 	if err != nil {
 		return err
 	}
 	if err := a.engine.Reload(reactors); err != nil {
 		return errors.Join(err, judges.end())
+	}
+	if certificates != nil {
+		a.certificates.Set(certificates)
 	}
 	tallies = talliesOf(c, tallies)
 	a.hub.SetRules(rules(c, tallies))

@@ -83,6 +83,8 @@ func tryOut(c *config.Config) error {
 	faults = append(faults, err)
 	_, err = new(App).policy(c, tokens)
 	faults = append(faults, err)
+	_, err = loadCertificates(c, log)
+	faults = append(faults, err)
 	_, err = loopOptions(c, log)
 	return errors.Join(append(faults, err)...)
 }

@@ -1,0 +1,19 @@
+// Package certificate is what the public listener shows of itself where it speaks TLS.
+//
+// # In
+//
+// The files of certificates and of their keys, PEM; what a client's hello asks for.
+//
+// # Out
+//
+// A [Set] is what was in the files at one moment, checked so far that a handshake can go
+// well: each key is its certificate's. A [Store] holds the set of the moment, which a
+// reload replaces; handshakes that have begun, and connections, go on with theirs.
+// [Store.Config] is for crypto/tls. Its keys of session tickets are made anew every day
+// and outlive a reload; each node has its own, so that a client which comes back to
+// another node does a whole handshake there.
+//
+// # Who may call
+//
+// Everything from any goroutine.
+package certificate
