@@ -61,13 +61,14 @@ func (h *hub) ws(path string) string { return "ws" + strings.TrimPrefix(h.URL, "
 func (h *hub) subscribe(w http.ResponseWriter, r *http.Request) {
 	h.serving.Add(1)
 	defer h.serving.Done()
+	name := r.URL.Query().Get("channel")
+	h.mu.Lock() // before the handshake ends, so that those that connect one after the other stand here in that order
 	c, err := (&websocket.Upgrader{}).Upgrade(w, r, nil)
 	if err != nil {
+		h.mu.Unlock()
 		return
 	}
 	defer c.Close()
-	name := r.URL.Query().Get("channel")
-	h.mu.Lock()
 	h.channels[name] = append(h.channels[name], c)
 	h.mu.Unlock()
 	for err == nil { // gorilla answers the close frame
