@@ -12,7 +12,7 @@ import (
 const referenceHead = `# The metrics of a node
 
 ` + "`GET /metrics`" + ` on the admin port, for Prometheus. This page is made from what a node says of itself
-(` + "`go test ./deploy -run Reference -update`" + `); [the dashboard](../deploy/grafana/dashboard.json) has a panel for each, and
+(` + "`go test ./deploy -run Dashboard -update`" + `); [the dashboard](../deploy/grafana/dashboard.json) has a panel for each, and
 [the alerts](../deploy/prometheus/alerts.yml) name those that somebody should be woken for.
 
 - Labels have closed sets of values: none is a channel, a user or an address.
@@ -39,7 +39,7 @@ func reference(all figures) []byte {
 }
 
 // docs/METRICS.md says of every metric what the node says.
-func TestReferenceIsWhatNodesShow(t *testing.T) {
+func TestReferenceBesideDashboard(t *testing.T) {
 	t.Parallel()
 	all := liveFigures(t)
 	namedWell(t, all)
@@ -55,7 +55,7 @@ func TestReferenceIsWhatNodesShow(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what a node says of its metrics; write it anew: go test ./deploy -run Reference -update\n%s", file, difference(string(got), string(want)))
+		t.Errorf("%s is not what a node says of its metrics; write it anew: go test ./deploy -run Dashboard -update\n%s", file, difference(string(got), string(want)))
 	}
 }
 

@@ -33,7 +33,7 @@ func newLog(c config.Log, w io.Writer) (*zap.Logger, zap.AtomicLevel, *lineQueue
 		encoder = zapcore.NewConsoleEncoder(encoding)
 	}
 	queue := newLineQueue(w)
-	core := zapcore.NewCore(encoder, queue, level)
+	var core zapcore.Core = coding{zapcore.NewCore(encoder, queue, level)}
 	if level.Level() > zapcore.DebugLevel { // who debugs wants to see all of it
 		core = zapcore.NewSamplerWithOptions(core, time.Second, 1, 0)
 	}

@@ -173,13 +173,15 @@ func TestReadmeNamesTheDependencies(t *testing.T) {
 // TestReadmeNamesWhatIsThere: metrics, settings and flags that the README speaks
 // of exist.
 func TestReadmeNamesWhatIsThere(t *testing.T) {
-	n := startNode(t, "--dev").ready()
-	metrics := n.get(n.Admin(), "/metrics", 200)
+	metrics, err := os.ReadFile("../docs/METRICS.md") // which package deploy's tests hold against a node
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, name := range regexp.MustCompile("`(sluice_[a-z_]+)`").FindAllStringSubmatch(readme(t), -1) {
 		if strings.Contains(pubsub.FunctionLibrary(), "'"+name[1]+"'") { // it is a function
 			continue
 		}
-		if !strings.Contains(metrics, "\n"+name[1]+" ") && !strings.Contains(metrics, "\n"+name[1]+"{") {
+		if !strings.Contains(string(metrics), name[0]) {
 			t.Errorf("the README speaks of the metric %s, which is not there", name[1])
 		}
 	}

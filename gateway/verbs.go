@@ -116,7 +116,7 @@ func (serveVerb) Run(p *program) error {
 	a.logLost, a.level = queue.Dropped, func(name string) error { return level.UnmarshalText([]byte(name)) }
 	a.hups, a.load = p.hups(), p.config
 	for _, w := range c.Warnings() {
-		log.Warn(w)
+		log.Warn("the configuration: " + w)
 	}
 	log.Info("serving", zap.String("version", version), zap.Stringer("listen", a.Public()),
 		zap.Stringer("admin", stringer{a.Admin()}), zap.String("redis", c.RedactedRedis()),

@@ -27,6 +27,9 @@ var stallNames = [Stalls]string{"deadlines", "events", "flush", "input", "proces
 // String is one word, fit for a label.
 func (s Stall) String() string { return stallNames[s] }
 
+// Line is what the log says of it.
+func (s Stall) Line() string { return stallLines[s] }
+
 // stallLines are what the log says of them: a text for each, because it has few lines
 // a second of the same text.
 var stallLines = [Stalls]string{

@@ -9,6 +9,7 @@ import (
 	"sluice/codec"
 	"sluice/gateway/centrifuge"
 	"sluice/gateway/hub"
+	"sluice/gateway/reason"
 	"sluice/loop"
 	"sluice/pubsub"
 )
@@ -134,7 +135,16 @@ func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 	case errManyChan:
 		n.Counters.Channels.Add(1)
 	}
-	n.Log.Info("refused: "+err.Reason, zap.Int("status", err.Status), zap.Stringer("remote", c.Remote()))
+	n.Log.Info("refused: "+err.Reason, zap.Int("status", err.Status), zap.Stringer("remote", c.Remote()),
+		zap.String("why", string(reason.Of(err.Reason))))
+}
+
+// why is the reason of an end, by its code; "client" where that has closed, or just left.
+func why(end loop.End) string {
+	if !end.Local {
+		return "client"
+	}
+	return string(reason.Of(end.Reason))
 }
 
 // ended counts and logs the end of a WebSocket connection.
@@ -152,6 +162,6 @@ func (n *Node) ended(c *loop.Conn, end loop.End) {
 	}
 	if line := n.Log.Check(level, message); line != nil {
 		line.Write(zap.String("conn", hub.ConnName(n.Life, c.ID())), zap.Stringer("remote", c.Remote()),
-			zap.Uint16("code", uint16(end.Code)), zap.String("reason", end.Reason))
+			zap.Uint16("code", uint16(end.Code)), zap.String("reason", end.Reason), zap.String("why", why(end)))
 	}
 }
