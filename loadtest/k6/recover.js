@@ -48,7 +48,7 @@ export const options = common(f, {
 });
 
 export function setup() {
-  return reach(s);
+  return reach(s, { durable: true });
 }
 
 const part = () => partOf((sinceScenario() - s.RAMP) / (s.FOR + 2));

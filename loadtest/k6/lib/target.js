@@ -33,8 +33,9 @@ export function channelName(settings, run, i) {
 }
 
 // reach makes sure, before a run, that what is published on Redis comes out of
-// every node, and returns a name for the run. Otherwise it ends the test and says why.
-export async function reach(settings) {
+// every node, and returns a name for the run. Otherwise it ends the test and says
+// why. durable: clients must be able to come back from a position, too.
+export async function reach(settings, { durable = false } = {}) {
   const run = `${Date.now().toString(36)}`;
   const redis = new Redis(settings);
   try {
@@ -47,7 +48,26 @@ export async function reach(settings) {
     const trouble = await hears(settings, redis, i, `${settings.NAMESPACE}:${run}-probe`);
     if (trouble) exec.test.abort(`${nodes[i]}: ${trouble}`);
   }
+  if (durable) await resumes(settings, redis, `${settings.NAMESPACE}:${run}-probe`);
   return run;
+}
+
+async function resumes(settings, redis, channel) {
+  let position;
+  try {
+    position = await redis.publishDurable(channel, 'here', channel);
+  } catch (e) {
+    exec.test.abort(`nothing can be published durably: ${e}. Redis 7 is needed, with the functions that a node loads (sluice functions prints them)`);
+  }
+  const trouble = await new Promise((resolve) => {
+    const ws = new WebSocket(address(settings, 0, [channel], [position]), 'sluice.v1', quiet);
+    ws.onopen = () => {
+      resolve();
+      ws.close();
+    };
+    ws.onerror = (e) => resolve(complaint(settings, 0, [channel], e.error, [position]));
+  });
+  if (trouble) exec.test.abort(`a client that comes back: ${trouble} Is the namespace ${settings.NAMESPACE} durable?`);
 }
 
 // hears is undefined where what is published comes out of a node, and else what is wrong.
@@ -69,16 +89,16 @@ function hears(settings, redis, turn, channel) {
     };
     ws.onmessage = () => end();
     ws.onclose = (e) => end(`closed with ${e.code || 'no code'} ${e.reason || ''}`);
-    ws.onerror = (e) => end(complaint(settings, turn, channel, e.error));
+    ws.onerror = (e) => end(complaint(settings, turn, [channel], e.error));
   });
 }
 
 // complaint is what is wrong with a connection that does not open, and what to do about it.
-function complaint(settings, turn, channel, error) {
+function complaint(settings, turn, channels, error, since) {
   if (reason(error) === 'refused') return `${error}. Is the server running? make run starts one; another one: -e URL=ws://host/ws`;
   if (reason(error) !== 'handshake') return error;
   // k6 does not show what a server that refuses says. It says it again to a plain request with the same headers.
-  const headers = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'MDEyMzQ1Njc4OWFiY2RlZg==' };
-  const answer = http.get(address(settings, turn, [channel]).replace(/^ws/, 'http'), { headers, timeout: '5s' });
+  const headers = { Connection: 'Upgrade', Upgrade: 'websocket', 'Sec-WebSocket-Version': '13', 'Sec-WebSocket-Key': 'MDEyMzQ1Njc4OWFiY2RlZg==', ...(since ? { 'Sec-WebSocket-Protocol': 'sluice.v1' } : {}) };
+  const answer = http.get(address(settings, turn, channels, since).replace(/^ws/, 'http'), { headers, timeout: '5s' });
   return `the server is there, and refuses: ${answer.status} ${String(answer.body || '').trim()}. A wrong path? A token that is missing (-e TOKEN=…)?`;
 }
