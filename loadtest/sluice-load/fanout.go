@@ -158,7 +158,7 @@ func (f *fanout) measure() error {
 	if err := f.warmUp(); err != nil {
 		return err
 	}
-	t, err := f.window()
+	t, err := f.window("measured")
 	if err != nil {
 		return err
 	}
@@ -186,8 +186,8 @@ func (f *fanout) send(d time.Duration, messages int64) error {
 	return f.bursts(d, messages)
 }
 
-// window is a measured one.
-func (f *fanout) window() (*Traffic, error) {
+// window is a measured one, which name says in plots.
+func (f *fanout) window(name string) (*Traffic, error) {
 	f.forget()
 	f.crew.ask(order{Do: doReset})
 	f.lag.Reset()
@@ -209,7 +209,7 @@ func (f *fanout) window() (*Traffic, error) {
 	if err := f.sumUpInside(); err != nil {
 		return nil, err
 	}
-	f.span(before, after, "measured")
+	f.span(before, after, name)
 	t := &Traffic{Published: f.published() - published, Deliveries: f.tally.delivered.Load() - delivered, Cost: after.since(before)}
 	t.PerSecond = float64(t.Deliveries) / t.Cost.Seconds
 	t.ServerMicros = t.Cost.perUnit(t.Deliveries)

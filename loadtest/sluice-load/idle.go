@@ -74,6 +74,7 @@ func (cmd *idleCmd) measure(r *run) error {
 	stop := r.progress(func(s, _ fleet.Stats, _ float64) string {
 		return fmt.Sprintf("holding: %d open, %d ended unasked, %d pings answered", s.Open, s.Lost, s.Pings)
 	})
+	pings := r.stats().Pings
 	err = r.hold(cmd.For)
 	stop()
 	if err != nil {
@@ -84,6 +85,7 @@ func (cmd *idleCmd) measure(r *run) error {
 		return err
 	}
 	r.span(opened, held, "held")
+	m.Pings = r.stats().Pings - pings
 	if m.MetricsHeld, err = r.metrics(); err != nil {
 		return err
 	}

@@ -59,6 +59,7 @@ type Memory struct {
 
 	IdleCPU float64 `json:"server_cpu_while_held_s"` // pings of its own and their answers among it
 	Open    int64   `json:"open"`                    // at the end
+	Pings   int64   `json:"pings_while_held"`        // from the server, answered
 
 	MetricsBefore map[string]float64 `json:"metrics_before,omitempty"`
 	MetricsHeld   map[string]float64 `json:"metrics_held,omitempty"`
@@ -207,7 +208,7 @@ func (r *Report) rows(row func(label, format string, args ...any)) {
 		if t.PublishLag != nil {
 			row("  generator's own delay", "%v", *t.PublishLag)
 		}
-		if t.Stalled > 0 {
+		if t.Stalled > 0 && r.Stall == nil {
 			row("  stalled", "%d subscribers, %d of them ended by the server", t.Stalled, t.Cut)
 			if t.Cost.Server != nil {
 				row("  growth of RssAnon", "%.1f MiB in the window", float64(t.Cost.Server.RSSAnon)/(1<<20))
@@ -276,6 +277,7 @@ func (m *Memory) tableProcess(row func(string, string, ...any)) {
 	row("  per connection", "%.0f B of user-space memory (growth of RssAnon from before to held, by connection; kernel socket memory is not in it)", m.PerConn)
 	if m.HeldFor > 0 {
 		row("  CPU while held", "%.2f s: %.2f %% of a core, %.3g µs a second for each connection", m.IdleCPU, 100*m.IdleCPU/m.HeldFor, 1e6*m.IdleCPU/m.HeldFor/float64(max(m.Open, 1)))
+		row("  pings while held", "%d answered, %.1f a second", m.Pings, float64(m.Pings)/m.HeldFor)
 	}
 }
 

@@ -63,7 +63,7 @@ func (f *fanout) stalling() error {
 		return err
 	}
 	s := &Stall{Stalled: int64(f.cmd.Stalled), Others: int64(f.cmd.Connections - f.cmd.Stalled)}
-	without, err := f.window()
+	without, err := f.window("all read")
 	if err != nil {
 		return err
 	}
@@ -75,9 +75,9 @@ func (f *fanout) stalling() error {
 		}
 		s.MemoryBefore = u.RSSAnon
 	}
-	f.moment(fmt.Sprintf("%d stop reading", s.Stalled))
+	f.peak.Store(0) // from here on
 	f.stall()
-	with, err := f.window()
+	with, err := f.window(fmt.Sprintf("%d do not", s.Stalled))
 	if err != nil {
 		return err
 	}
@@ -158,6 +158,9 @@ func (s *Stall) rows(row func(string, string, ...any)) {
 	if s.MemoryBefore > 0 {
 		row("  RssAnon of the server", "%s before, %s at most", size(s.MemoryBefore), size(s.MemoryMost))
 	}
-	row("  what the server did", "ended %d of the %d; when they read again there were %d messages for them, and the %d that stay have missed %d for good",
-		s.Cut, s.Stalled, s.Late.Delivered, s.Open, s.Late.Missing)
+	row("  ended by the server", "%d of the %d", s.Cut, s.Stalled)
+	row("  when they read again", "%d messages were there for them", s.Late.Delivered)
+	if s.Open > 0 {
+		row("  missed for good", "%d messages, by the %d that stay", s.Late.Missing, s.Open)
+	}
 }

@@ -79,8 +79,9 @@ func (l Lines) svg(b *strings.Builder, style string) {
 		}
 	}
 	c.endings(ends)
+	free := math.Inf(-1)
 	for _, m := range l.Marks {
-		c.mark(m)
+		free = c.mark(m, free)
 	}
 	end(b)
 }
@@ -119,17 +120,17 @@ func (c *chart) band(m Mark) {
 	}
 }
 
-// mark names a moment or a band, above the plot.
-func (c *chart) mark(m Mark) {
+// mark names a moment or a band, above the plot, or in it where the name before reaches further than free. It says how far its own does.
+func (c *chart) mark(m Mark, free float64) float64 {
 	x := c.clamp(m.From)
-	if m.To <= m.From {
-		fmt.Fprintf(c.b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`+"\n", x, x, c.top-2, c.bottom)
+	fmt.Fprintf(c.b, `<line class="mark" x1="%.1f" x2="%.1f" y1="%.1f" y2="%.1f"/>`+"\n", x, x, c.top-2, c.bottom)
+	left := math.Min(x, width-4-textWidth(m.Text))
+	y := c.top - 6
+	if left < free+6 {
+		y = c.top + 13
 	}
-	anchor := "start"
-	if x+textWidth(m.Text) > width {
-		anchor = "end"
-	}
-	text(c.b, "tick halo", x, c.top-6, anchor, m.Text)
+	text(c.b, "tick halo", left, y, "start", m.Text)
+	return math.Max(free, left+textWidth(m.Text))
 }
 
 func (c *chart) clamp(v float64) float64 {
