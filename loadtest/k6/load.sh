@@ -61,7 +61,10 @@ start_server() {
 # listens is whether a TCP port of this machine takes connections.
 listens() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
 
-# run_script runs one script, with k6's dashboard beside our report.
+# noise is what k6 writes that helps nobody, some of it hundreds of times.
+noise='k6/experimental/redis has been deprecated\|redis: connection pool: failed to dial\|was stopped because the VU iteration was interrupted'
+
+# run_script runs one script, with k6's dashboard beside our report. Ctrl-C ends k6, which still reports; what k6 writes to must outlive it.
 run_script() {
   local script=$1
   shift
@@ -69,7 +72,7 @@ run_script() {
   say "$script"
   rm -f "$out/$script.html" "$out/$script.json" "$out/$script-k6.html" # what is there afterwards is this run's
   K6_WEB_DASHBOARD=true K6_WEB_DASHBOARD_PORT=-1 K6_WEB_DASHBOARD_PERIOD=1s K6_WEB_DASHBOARD_EXPORT="$out/$script-k6.html" OUT=$out \
-    bin/k6 run --no-color "$@" "loadtest/k6/$script.js" 2> >(grep -v -e 'k6/experimental/redis has been deprecated' -e 'redis: connection pool: failed to dial' >&2)
+    bin/k6 run --no-color "$@" "loadtest/k6/$script.js" 2> >(trap '' INT; grep -v -e "$noise" >&2)
 }
 
 script=${1:?"a script is wanted: all, or one of $(cd loadtest/k6 && echo *.js)"}
