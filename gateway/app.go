@@ -33,20 +33,21 @@ type App struct {
 	log     *zap.Logger
 	started time.Time
 
-	tokens   *auth.Verifier   // nil: there is nothing to judge tokens with
-	embedded *pubsub.Embedded // nil where a Redis is configured
-	broker   *pubsub.Redis
-	inbox    *pubsub.Inboxes
-	presence *pubsub.Presence
-	steering *pubsub.Steering
-	revoked  auth.Revoked
-	lease    *pubsub.Lease
-	hub      *hub.Hub
-	gaps     *gaps.Log
-	node     *session.Node
-	engine   *loop.Engine
-	draining sync.Once
-	leaving  chan struct{} // closed when the node begins to leave
+	tokens    *auth.Verifier   // nil: there is nothing to judge tokens with
+	embedded  *pubsub.Embedded // nil where a Redis is configured
+	broker    *pubsub.Redis
+	inbox     *pubsub.Inboxes
+	presence  *pubsub.Presence
+	steering  *pubsub.Steering
+	revoked   auth.Revoked
+	lease     *pubsub.Lease
+	hub       *hub.Hub
+	gaps      *gaps.Log
+	node      *session.Node
+	engine    *loop.Engine
+	questions chan struct{} // holds one for each that is on its way: see tell
+	draining  sync.Once
+	leaving   chan struct{} // closed when the node begins to leave
 
 	logLost func() int64 // log lines dropped; nil: none ever are
 
@@ -75,7 +76,7 @@ func New(ctx context.Context, c *config.Config, log *zap.Logger) (*App, error) {
 	} else {
 		life = id + "." + life
 	}
-	a := &App{config: c, log: log.With(zap.String("node", id)), started: time.Now(), leaving: make(chan struct{})}
+	a := &App{config: c, log: log.With(zap.String("node", id)), started: time.Now(), leaving: make(chan struct{}), questions: make(chan struct{}, maxQuestions)}
 	if err := a.build(ctx, id, life); err != nil {
 		return nil, errors.Join(err, a.Close())
 	}
@@ -103,6 +104,7 @@ func (a *App) build(ctx context.Context, id, life string) error {
 	if err != nil {
 		return err
 	}
+	reactors.Name = func(id loop.ConnID) string { return hub.ConnName(life, id) }
 	a.gaps = new(gaps.Log)
 	if a.broker, err = pubsub.Open(a.resyncing(brokerOptions(a.config, url, id, a.gaps, a.log))); err != nil {
 		return err
@@ -123,7 +125,7 @@ func (a *App) build(ctx context.Context, id, life string) error {
 		Hub:      a.hub,
 		Inbox:    a.inbox,
 		Presence: a.presence,
-		Errands:  session.NewErrands(a.broker, a.log),
+		Errands:  session.NewErrands(a.broker, life, a.log),
 		Policy:   policy,
 		Ready:    a.Ready,
 		Log:      a.log,

@@ -29,6 +29,7 @@ type verbs struct {
 	Disconnect disconnectVerb `cmd:"" help:"Close the connections of a user, one connection, or those of a token, on all nodes." settings:"redis,prefix"`
 	Revoke     revokeVerb     `cmd:"" help:"Make a token invalid, or all that a user has, on all nodes." settings:"redis,prefix"`
 	Token      tokenVerb      `cmd:"" help:"Make and check tokens."`
+	Story      storyVerb      `cmd:"" help:"Tell what happened to a connection: who it is, what it has, how it ended. Asks the node on this machine, or at --admin." settings:"listen,admin"`
 	Doctor     doctorVerb     `cmd:"" help:"Look at the machine's limits, the Redis and the way through the load balancer, and say what is wrong, why it matters, and what mends it."`
 	Config     configVerb     `cmd:"" help:"Print, check or explain the configuration."`
 	Health     healthVerb     `cmd:"" help:"Ask the node on this machine whether it is well; the exit status is the answer." settings:"listen,admin"`

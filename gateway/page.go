@@ -27,6 +27,7 @@ func (a *App) adminOptions() admin.Options {
 		Alive:        a.engine.Alive,
 		Hosts:        a.adminHosts(),
 		API:          a.api,
+		Stories:      a.tell,
 	}
 }
 

@@ -194,7 +194,7 @@ func (c *Conn) readProxy(b []byte) (rest []byte) {
 	}
 	if err != nil {
 		c.r.count.misproxied.Add(1)
-		c.r.log.Warn("a connection from proxy.from is dropped: "+err.Error(), zap.Stringer("remote", c.Remote()))
+		c.r.log.Warn("a connection from proxy.from is dropped: "+err.Error(), c.named(), zap.Stringer("remote", c.Remote()))
 		c.abort()
 		return nil
 	}

@@ -15,6 +15,14 @@ func sampled(log *zap.Logger) *zap.Logger {
 	}))
 }
 
+// named is the connection's name as a field of a line.
+func (c *Conn) named() zap.Field {
+	if name := c.r.opts.Name; name != nil {
+		return zap.String("conn", name(c.id))
+	}
+	return zap.Uint64("conn", uint64(c.id))
+}
+
 // quiet passes gnet's words on to our log: its own logger would write to a file
 // from the event loop. What it says below warnings is of no use to an operator.
 type quiet struct{ log *zap.Logger }

@@ -62,6 +62,8 @@ type Options struct {
 	Handshakes           int // of TLS, at once; further ones wait for those
 	HandshakesPerAddress int // those that wait included; further ones are refused. 0 = no limit
 
+	Name func(ConnID) string // what a connection is called in the log; nil: its number
+
 	Log *zap.Logger // must not block its caller: reactors write to it
 }
 

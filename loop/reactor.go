@@ -133,6 +133,7 @@ func (r *Reactor) OnOpen(g gnet.Conn) ([]byte, gnet.Action) {
 	forget(g.RemoteAddr())
 	c.fd = int32(g.Fd())
 	c.id = r.conns.add(c, r.index)
+	r.conns.bear(c.id, r.wheel.now)
 	r.wheel.set(c, r.wheel.after(r.opts.HandshakeTimeout))
 	r.count.connections.Add(1)
 	c.traffic().open.Add(1)
@@ -249,8 +250,12 @@ func (r *Reactor) Recover(c *Conn, doing string) {
 		return
 	}
 	r.count.panics.Add(1)
+	conn := zap.Skip()
+	if c != nil {
+		conn = c.named()
+	}
 	r.log.Error("panic survived: the connection it happened on is closed, please report this",
-		zap.String("in", doing), zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
+		zap.String("in", doing), conn, zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
 	switch {
 	case c == nil:
 	case c.state < open:

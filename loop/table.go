@@ -31,6 +31,7 @@ type table struct {
 type entry struct {
 	conn       *Conn
 	generation uint32
+	born       uint32 // tick in which conn came
 }
 
 // add gives c a slot and returns its identity.
@@ -58,6 +59,12 @@ func (t *table) get(id ConnID) *Conn {
 	}
 	return nil
 }
+
+// bear notes when a connection came.
+func (t *table) bear(id ConnID, tick uint32) { t.slots[id.slot()].born = tick }
+
+// born is the tick in which it did, also when it has just been removed.
+func (t *table) born(id ConnID) uint32 { return t.slots[id.slot()].born }
 
 // remove frees the slot.
 func (t *table) remove(id ConnID) {

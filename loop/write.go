@@ -422,7 +422,7 @@ func (c *Conn) block() {
 	c.setBlocked(true)
 	c.countBacklog()
 	if err := c.r.watcher.watch(c); err != nil {
-		c.r.log.Error("cannot watch a socket for writability: the connection is dropped", zap.Error(err))
+		c.r.log.Error("cannot watch a socket for writability: the connection is dropped", c.named(), zap.Error(err))
 		c.abort()
 	}
 }

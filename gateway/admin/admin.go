@@ -6,6 +6,7 @@ import (
 	"net/http/pprof" // also registers on http.DefaultServeMux, which nothing serves
 
 	"sluice/gateway/api"
+	"sluice/gateway/story"
 )
 
 // Options is everything the admin listener knows of its node. The functions
@@ -30,6 +31,10 @@ type Options struct {
 
 	// Gaps tells when messages may have been missed.
 	Gaps func() Gaps
+
+	// Stories tells of the connection of that name, which is one story then, or of those that a user has and had. Of one that it
+	// knows nothing of the error wraps ErrNotHere, and says who may.
+	Stories func(ctx context.Context, conn, user string) ([]story.Story, error)
 
 	// Metrics serves /metrics.
 	Metrics http.Handler
@@ -60,6 +65,8 @@ func New(o Options) http.Handler {
 	mux.Handle("/metrics", only(http.MethodGet, o.serveMetrics))
 	mux.Handle("/api/info", only(http.MethodGet, o.serveInfo))
 	mux.Handle("/api/gaps", only(http.MethodGet, o.serveGaps))
+	mux.Handle("/api/connections", only(http.MethodGet, o.serveConnections))
+	mux.Handle("/api/connections/{conn}", only(http.MethodGet, o.serveConnection))
 	mux.Handle("/api/inbox", only(http.MethodGet, o.serveInbox))
 	mux.Handle("/api/check", only(http.MethodGet, o.serveCheck))
 	mux.Handle("/api/publish", only(http.MethodPost, o.servePublish))
@@ -143,5 +150,5 @@ func (o Options) serveMetrics(w http.ResponseWriter, r *http.Request) {
 
 func serveUnknown(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, codeNotFound,
-		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/gaps, /api/inbox, /api/check, /api/publish, and with a key the HTTP API for services: POST /api/publish and others", r.URL.Path)
+		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/gaps, /api/connections, /api/inbox, /api/check, /api/publish, and with a key the HTTP API for services: POST /api/publish and others", r.URL.Path)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"net/http"
@@ -11,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"sluice/gateway/story"
 )
 
 // request builds one as a browser's console page, or curl, would send it.
@@ -43,6 +46,15 @@ func TestEndpoints(t *testing.T) {
 		Metrics:      http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { text(w, 200, "sluice_connections 3\n") }),
 		Inbox:        func(context.Context, int) ([]InboxEntry, error) { return nil, nil },
 		CheckChannel: shortName,
+		Stories: func(_ context.Context, conn, user string) ([]story.Story, error) {
+			switch {
+			case conn == "n.1", user == "42":
+				return []story.Story{{Conn: "n.1", Node: "node-a", State: story.Open}}, nil
+			case user != "":
+				return nil, nil
+			}
+			return nil, fmt.Errorf("it is on node-b: %w", ErrNotHere)
+		},
 		Gaps: func() Gaps {
 			at := time.Unix(1_790_000_000, 0).UTC()
 			end := at.Add(time.Second)
@@ -52,6 +64,9 @@ func TestEndpoints(t *testing.T) {
 	broken := Options{
 		Ready: func() error { return errors.New("no probe has come back from Redis for 4 s") },
 		Inbox: func(context.Context, int) ([]InboxEntry, error) { return nil, errors.New("redis: connection refused") },
+		Stories: func(context.Context, string, string) ([]story.Story, error) {
+			return nil, errors.New("a reactor has not answered in time")
+		},
 	}
 	for _, c := range []struct {
 		name           string
@@ -80,6 +95,14 @@ func TestEndpoints(t *testing.T) {
 		{"a gap that has not ended", full, "GET", "/api/gaps", 200, `"from":"2026-09-21T14:13:21Z","to":null`},
 		{"no gap", Options{Gaps: func() Gaps { return Gaps{Node: "n"} }}, "GET", "/api/gaps", 200, `{"node":"n","forgotten":0,"gaps":[]}`},
 		{"gaps are not remembered", Options{}, "GET", "/api/gaps", 501, "does not remember gaps"},
+		{"a connection", full, "GET", "/api/connections/n.1", 200, `{"conn":"n.1","node":"node-a","state":"open"`},
+		{"a connection that is not here", full, "GET", "/api/connections/n.2", 404, "it is on node-b: not known here"},
+		{"a user's connections", full, "GET", "/api/connections?user=42", 200, `{"connections":[{"conn":"n.1"`},
+		{"of a user who has none", full, "GET", "/api/connections?user=43", 200, `{"connections":[]}`},
+		{"connections of nobody", full, "GET", "/api/connections", 400, "say of whom"},
+		{"connections, a reactor stands", broken, "GET", "/api/connections/n.1", 503, "has not answered"},
+		{"connections are not told of", Options{}, "GET", "/api/connections/n.1", 501, "does not tell"},
+		{"connections take no POST", full, "POST", "/api/connections/n.1", 405, "not POST"},
 		{"gaps take no POST", full, "POST", "/api/gaps", 405, "not POST"},
 		{"no publish", Options{}, "POST", "/api/publish", 501, "switched off"},
 		{"check, good", full, "GET", "/api/check?channel=news", 200, `{"result":{}}`},

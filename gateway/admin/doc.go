@@ -12,6 +12,7 @@
 //	GET  /metrics        Options.Metrics
 //	GET  /debug/pprof/   profiles; without cmdline, which may show a password
 //	GET  /api/info       Info as JSON
+//	GET  /api/connections/<conn>  the story of a connection, also of one that has ended; ?user=… in place of its name: of all of a user's
 //	GET  /api/inbox      latest entries of the inbox stream, newest first; ?count=1..200
 //	GET  /api/check      whether ?channel=… is a name that clients may use
 //	POST /api/publish    {"channel":"news","data":<JSON>} or {"channel":"news","text":"…"}

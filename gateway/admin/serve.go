@@ -13,6 +13,7 @@ import (
 // Timeouts of the admin listener. A profile or trace that is asked to run longer
 // than writeTimeout moves its own deadline (net/http/pprof does).
 const (
+	storyPatience = 5 * time.Second // for the reactors, which answer in their next turn
 	headerTimeout = 5 * time.Second
 	readTimeout   = 15 * time.Second
 	writeTimeout  = 60 * time.Second

@@ -12,6 +12,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"sluice/gateway/hub"
 	"sluice/loop"
 	"sluice/pubsub"
 )
@@ -31,6 +32,7 @@ type Broker interface {
 // the other, in their order, what it asks apart from what it says; others go on meanwhile.
 type Errands struct {
 	broker   Broker
+	life     string // of the node: what connections' names begin with
 	log      *zap.Logger
 	readings []chan errand // what clients ask: nothing is lost where it is not run
 	relays   []chan errand // what they say: readings, which may be long, do not hold it up
@@ -72,8 +74,8 @@ var (
 )
 
 // NewErrands makes them. Nothing is run before Run.
-func NewErrands(b Broker, log *zap.Logger) *Errands {
-	e := &Errands{broker: b, log: log}
+func NewErrands(b Broker, life string, log *zap.Logger) *Errands {
+	e := &Errands{broker: b, life: life, log: log}
 	for range readingLines {
 		e.readings = append(e.readings, make(chan errand, errandsInLine))
 	}
@@ -129,7 +131,7 @@ func (e *Errands) carryOut(ctx context.Context, one errand) {
 	err := e.attempt(ctx, one)
 	if err != nil {
 		e.failed.Add(1)
-		e.log.Warn("a call that a client waits for has failed", zap.Error(err))
+		e.log.Warn("a call that a client waits for has failed", zap.String("conn", hub.ConnName(e.life, one.conn)), zap.Error(err))
 	}
 	one.r.Post(outcome{one.conn, err, one.done})
 }
@@ -141,7 +143,7 @@ func (e *Errands) attempt(ctx context.Context, one errand) (err error) {
 			err = errErrandPanic
 			e.panics.Add(1)
 			e.log.Error("panic survived: a call that a client waits for is answered with an error, please report this",
-				zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
+				zap.String("conn", hub.ConnName(e.life, one.conn)), zap.String("panic", fmt.Sprint(p)), zap.ByteString("stack", debug.Stack()))
 		}
 	}()
 	ctx, cancel := context.WithTimeout(ctx, errandTime)

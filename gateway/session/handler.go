@@ -3,6 +3,7 @@ package session
 import (
 	"sluice/codec"
 	"sluice/gateway/hub"
+	"sluice/gateway/story"
 	"sluice/loop"
 )
 
@@ -18,6 +19,8 @@ type Handler struct {
 
 	batch     batch
 	recovered recovered
+
+	endings story.Endings
 
 	restating []loop.ConnID // connections to be reported to the inbox again
 }
@@ -163,6 +166,8 @@ func (h *Handler) event(e any) {
 		h.checkRecorded(e.Conns)
 	case Steer:
 		h.steer(e)
+	case Question:
+		h.answer(e)
 	}
 }
 
@@ -185,6 +190,7 @@ func (h *Handler) direct(d *hub.Direct) {
 func (h *Handler) OnClose(c *loop.Conn, end loop.End) {
 	h.calls.forget(c.ID())
 	if s, ok := c.Session.(host); ok {
+		h.remember(c, s.self(), end)
 		h.discharge(s.self())
 		s.self().forsake()
 	}

@@ -78,7 +78,7 @@ func (h *Handler) add(e pubsub.Entry, done func(error)) {
 	e.Done = func(err error) {
 		if err != nil {
 			h.node.Counters.InboxFailed.Add(1)
-			h.node.Log.Warn("an inbox entry is lost, or may be: "+e.Type, zap.Error(err))
+			h.node.Log.Warn("an inbox entry is lost, or may be: "+e.Type, zap.String("conn", e.Conn), zap.Error(err))
 		}
 		if done != nil {
 			done(err)

@@ -174,7 +174,7 @@ func newStand(t *testing.T, p Policy) *stand {
 	s := &stand{t: t, redis: slow{answer: make(chan struct{})}}
 	s.node = &Node{ID: "n", Life: "n.x", Inbox: s, Policy: p, Log: zap.NewNop(), Reply: "sluice:{node:n}",
 		Hub: hub.New(hub.Options{Broker: nobody{}, Node: "n", Life: "n.x", Rules: func(string) *hub.Rules { return &hub.Rules{} }, Encoders: Encoders})}
-	s.node.Errands = NewErrands(&s.redis, zap.NewNop()) // a test that needs them runs them
+	s.node.Errands = NewErrands(&s.redis, "n.x", zap.NewNop()) // a test that needs them runs them
 	var err error
 	s.engine, err = loop.New(loop.Options{Reactors: 1, Log: zap.NewNop()}, func(r *loop.Reactor) loop.Handler { return callers{NewHandler(s.node, r)} })
 	if err != nil {

@@ -135,7 +135,7 @@ func (n *Node) refused(c *loop.Conn, err *codec.HTTPError) {
 	case errManyChan:
 		n.Counters.Channels.Add(1)
 	}
-	n.Log.Info("refused: "+err.Reason, zap.Int("status", err.Status), zap.Stringer("remote", c.Remote()),
+	n.Log.Info("refused: "+err.Reason, zap.Int("status", err.Status), zap.String("conn", hub.ConnName(n.Life, c.ID())), zap.Stringer("remote", c.Remote()),
 		zap.String("why", string(reason.Of(err.Reason))))
 }
 

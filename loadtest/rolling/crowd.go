@@ -17,7 +17,6 @@ type crowd struct {
 	logs    []*channelLog
 	clients []client
 	began   int64 // Unix nanoseconds at 0 of fleet.Now
-	final   bool  // no more is published: see complete
 
 	back    []comeback
 	failed  []int64 // when a try to come back was in vain
@@ -30,10 +29,9 @@ type client struct {
 	position uint64
 	heard    []history.Heard
 
-	away    int64 // since when it is; 0: it is not
-	waited  int64 // of that, by its own choice
-	tries   int   // to come back, in vain
-	settled bool  // it has been told where it is since it came (back)
+	away   int64 // since when it is; 0: it is not
+	waited int64 // of that, by its own choice
+	tries  int   // to come back, in vain
 }
 
 // comeback is one absence of a client; Unix nanoseconds.
@@ -86,7 +84,7 @@ func (c *crowd) again(id int, opened bool) time.Duration {
 }
 
 // Opened implements fleet.Script.
-func (c *crowd) Opened(conn *fleet.Conn) { c.clients[conn.ID].settled = false }
+func (*crowd) Opened(*fleet.Conn) {}
 
 // Closed implements fleet.Script.
 func (c *crowd) Closed(_ *fleet.Conn, why string) { c.whys[why]++ }
@@ -134,17 +132,26 @@ func (c *crowd) Message(conn *fleet.Conn, m fleet.Message) {
 // subscribed books that a client is back.
 func (c *crowd) subscribed(id int, at int64) {
 	one := &c.clients[id]
-	one.settled = true
 	if one.away != 0 && len(one.heard) > 0 {
 		c.back = append(c.back, comeback{ID: id, Left: one.away, Back: at, Waited: one.waited, Tries: one.tries})
 	}
 	one.away, one.waited, one.tries = 0, 0, 0
 }
 
-// settled is how many clients have been told where they are, and not gone since.
-func (c *crowd) settled() (n int) {
+// present is how many clients have been subscribed at some time.
+func (c *crowd) present() (n int) {
 	for i := range c.clients {
-		if c.clients[i].settled && c.clients[i].away == 0 {
+		if len(c.clients[i].heard) > 0 {
+			n++
+		}
+	}
+	return n
+}
+
+// lost is how many clients were away at a moment and had been for some time.
+func (c *crowd) lost(at int64, since time.Duration) (n int) {
+	for i := range c.clients {
+		if away := c.clients[i].away; away != 0 && at-away > int64(since) {
 			n++
 		}
 	}

@@ -81,10 +81,10 @@ func (r *rig) report() *report {
 	for _, l := range logs.Logs {
 		rep.Published += len(l.Messages)
 	}
-	for i := range c.clients {
-		if !c.clients[i].settled || c.clients[i].away != 0 {
-			rep.Lost++
-		}
+	if r.o.MaxAge > 0 { // some are always on their way
+		rep.Lost = c.lost(time.Now().UnixNano(), r.o.MaxBackoff)
+	} else {
+		rep.Lost = c.lost(time.Now().UnixNano(), 0)
 	}
 	for i, n := range r.nodes {
 		n.logMu.Lock()

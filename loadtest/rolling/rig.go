@@ -173,6 +173,9 @@ func (r *rig) populate(ctx context.Context) error {
 	r.crowd, r.service.logs = c, c.logs
 	options := fleet.Options{Workers: 1, Concurrency: 64, Timeout: 15 * time.Second, Since: c.since, Again: c.again,
 		Channel: func(id int) string { return c.channel(id).name }}
+	if r.o.Join { // as if they had come over the day: their ages are spread, and so are their ends
+		options.Rate = float64(r.o.Clients) / r.o.MaxAge.Seconds()
+	}
 	for _, f := range r.fronts {
 		t, err := fleet.NewTarget("ws://"+f.address+"/ws?channel={channel}&since={since}", []string{"Sec-WebSocket-Protocol: sluice.v1"})
 		if err != nil {
@@ -191,7 +194,7 @@ func (r *rig) populate(ctx context.Context) error {
 		return err
 	}
 	r.fleet.Open(r.o.Clients)
-	err = r.await(ctx, "all clients are subscribed", func() error { return r.whole((*crowd).settled) })
+	err = r.await(ctx, "all clients are subscribed", func() error { return r.whole((*crowd).present) })
 	if err != nil {
 		r.disperse()
 		return err
@@ -286,7 +289,7 @@ func (r *rig) settle(ctx context.Context) error {
 func (r *rig) disperse() { r.leaving.Do(r.fleet.Stop) }
 
 // patience is for what must come, also on a machine that is busy with other things.
-const patience = 2 * time.Minute
+const patience = 3 * time.Minute
 
 func (r *rig) await(ctx context.Context, what string, check func() error) error {
 	for end := time.Now().Add(patience); ; {
