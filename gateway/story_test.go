@@ -71,8 +71,8 @@ func TestStories(t *testing.T) {
 				c.send(websocket.CloseMessage, string(websocket.FormatCloseMessage(4001, "bye")))
 				c.wantClose(4001)
 			}
-		}, `4001 "bye" client`},
-		{"wrapped", "sluice.v1", func(user string) func() {
+		}, `4001 "bye" client `},
+		{"wrapped", "v1", func(user string) func() {
 			c := client(user, "/ws?channel=orders&channel=news", "sluice.v1")
 			for range 2 { // both are subscribed
 				if _, _, err := c.ReadMessage(); err != nil {
@@ -83,7 +83,7 @@ func TestStories(t *testing.T) {
 				s.Do("FCALL", "sluice_disconnect", 0, "user", user, 4321, "enough")
 				c.wantClose(4321)
 			}
-		}, `4321 "enough" service`},
+		}, `4321 "enough" service `},
 		{"centrifuge", "centrifuge", func(user string) func() {
 			c := sdk{client(user, "/connection/websocket?x=")}
 			c.talk(`> {"id":1,"connect":{}}`)
@@ -99,15 +99,15 @@ func TestStories(t *testing.T) {
 				c.send(websocket.TextMessage, "no command")
 				c.wantClose(3501)
 			}
-		}, `3501 "bad request" node`},
-		{"events", "events", func(user string) func() {
+		}, `3501 "bad request" node malformed`},
+		{"events", "sse", func(user string) func() {
 			e := n.stream("/sse?channel=orders&channel=news&token="+sign(t, testKey, auth.Claims{User: user}), "X-Forwarded-For", "192.0.2.7")
 			return func() { e.leave() }
-		}, `1001 "the client left" client`},
+		}, `1001 "the client left" client `},
 		{"cut", "plain", func(user string) func() {
 			c := client(user, "/ws?channel=orders&channel=news")
 			return func() { _ = c.Close() } // without a close frame
-		}, `1006 "connection lost" network`},
+		}, `1006 "connection lost" network `},
 	} {
 		t.Run(row.user, func(t *testing.T) {
 			leave := row.open(row.user)
@@ -134,7 +134,7 @@ func TestStories(t *testing.T) {
 			}
 			leave()
 			past := n.gone(conn)
-			if got := fmt.Sprintf("%d %q %s", past.End.Code, past.End.Reason, past.End.By); got != row.end {
+			if got := fmt.Sprintf("%d %q %s %s", past.End.Code, past.End.Reason, past.End.By, past.End.Cause); got != row.end {
 				t.Errorf("it ended %s, want %s", got, row.end)
 			}
 			if past.Dialect != row.dialect || past.User != row.user || past.Remote != "192.0.2.7" || len(past.Channels) != 2 || past.Wire != nil || past.Queue != nil ||

@@ -6,6 +6,7 @@ import (
 
 	"sluice/codec"
 	"sluice/gateway/hub"
+	"sluice/gateway/reason"
 	"sluice/gateway/story"
 	"sluice/loop"
 )
@@ -82,6 +83,9 @@ func (h *Handler) story(c *loop.Conn) story.Story {
 // past is the story of one that has.
 func (h *Handler) past(e *story.Ending) story.Story {
 	s := e.Story()
+	if e.By == story.ByNode {
+		s.End.Cause = string(reason.Of(e.Reason))
+	}
 	s.Conn, s.Node = hub.ConnName(h.node.Life, loop.ConnID(e.ID)), h.node.ID
 	return s
 }
@@ -105,20 +109,21 @@ func endedBy(end loop.End) string {
 	return story.ByClient
 }
 
+// dialectOf is what a connection speaks, in the words of the metrics, also before its handshake is answered.
 func dialectOf(c *loop.Conn) string {
 	switch c.Session.(type) {
 	case *plain:
-		return "plain"
+		return KindNames[KindPlain]
 	case *wrapped:
-		return envelopeProtocol
+		return KindNames[KindEnvelope]
 	case *events:
-		return "events"
+		return KindNames[KindEvents]
 	case *centrifugal:
-		return "centrifuge"
+		return KindNames[KindCentrifuge]
 	case *echo:
-		return "echo"
+		return KindNames[KindEcho]
 	}
-	return ""
+	return KindNames[KindRequest]
 }
 
 // membersOf are a connection's memberships; those that have ended have no name.

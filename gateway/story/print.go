@@ -21,7 +21,11 @@ func (s *Story) Print(w io.Writer, now time.Time) {
 	line("who", "%s from %s, dialect %s", user, s.Remote, s.Dialect)
 	line("accepted", "%s, %s ago", stamp(s.Accepted), ago(now.Sub(s.Accepted)))
 	if e := s.End; e != nil {
-		line("ended", "%s, after %s: code %d %s, by the %s", stamp(e.At), ago(e.At.Sub(s.Accepted)), e.Code, quoted(e.Reason), e.By)
+		cause := ""
+		if e.Cause != "" {
+			cause = " (" + e.Cause + ")"
+		}
+		line("ended", "%s, after %s: code %d %s, by the %s%s", stamp(e.At), ago(e.At.Sub(s.Accepted)), e.Code, quoted(e.Reason), e.By, cause)
 	}
 	if q := s.Queue; q != nil {
 		full := ""

@@ -26,6 +26,14 @@ channel    orders, live, newest position 17
 channel    news, waits for Redis
            and 5 more
 `},
+		{"closed", Story{Conn: "a.X.3", Node: "a", State: Ended, Dialect: "plain", Remote: "192.0.2.7", Accepted: at,
+			End: &End{At: at.Add(time.Minute), Code: 1013, Reason: "too slow: the send queue is full", By: ByNode, Cause: "slow"}}, `
+connection a.X.3 on node a: ended
+who        anonymous from 192.0.2.7, dialect plain
+accepted   2026-11-26 12:00:00.0 UTC, 1m30s ago
+ended      2026-11-26 12:01:00.0 UTC, after 1m0s: code 1013 "too slow: the send queue is full", by the node (slow)
+inbox      0 entries
+`},
 		{"ended", Story{Conn: "a.X.2", Node: "a", State: Ended, Dialect: "events", User: "ada\x1b[2J", Remote: "192.0.2.7:80", Accepted: at, Channels: []Channel{{Name: "news"}},
 			End: &End{At: at.Add(time.Minute), Code: 1000, Reason: "bye\n\x07", By: ByClient}}, `
 connection a.X.2 on node a: ended

@@ -15,7 +15,7 @@ type Story struct {
 	Conn     string    `json:"conn"`
 	Node     string    `json:"node"`
 	State    string    `json:"state"`
-	Dialect  string    `json:"dialect"` // plain, sluice.v1, centrifuge, events, echo
+	Dialect  string    `json:"dialect"` // plain, v1, sse, centrifuge, echo; http: none yet
 	User     string    `json:"user"`    // "": anonymous
 	Remote   string    `json:"remote"`  // the client's address, as a balancer says where one is believed; without a port where that names none
 	Accepted time.Time `json:"accepted"`
@@ -61,7 +61,8 @@ type End struct {
 	At     time.Time `json:"at"`
 	Code   uint16    `json:"code"`
 	Reason string    `json:"reason"`
-	By     string    `json:"by"` // node, service, client, network
+	By     string    `json:"by"`              // node, service, client, network
+	Cause  string    `json:"cause,omitempty"` // of the node's: the code by which metrics count the reason
 }
 
 // Who ended a connection.
