@@ -33,21 +33,22 @@ type App struct {
 	log     *zap.Logger
 	started time.Time
 
-	tokens    *auth.Verifier   // nil: there is nothing to judge tokens with
-	embedded  *pubsub.Embedded // nil where a Redis is configured
-	broker    *pubsub.Redis
-	inbox     *pubsub.Inboxes
-	presence  *pubsub.Presence
-	steering  *pubsub.Steering
-	revoked   auth.Revoked
-	lease     *pubsub.Lease
-	hub       *hub.Hub
-	gaps      *gaps.Log
-	node      *session.Node
-	engine    *loop.Engine
+	tokens   *auth.Verifier   // nil: there is nothing to judge tokens with
+	embedded *pubsub.Embedded // nil where a Redis is configured
+	broker   *pubsub.Redis
+	inbox    *pubsub.Inboxes
+	presence *pubsub.Presence
+	steering *pubsub.Steering
+	revoked  auth.Revoked
+	lease    *pubsub.Lease
+	hub      *hub.Hub
+	gaps     *gaps.Log
+	node     *session.Node
+	engine   *loop.Engine
+	draining sync.Once
+	leaving  chan struct{} // closed when the node begins to leave
+
 	questions chan struct{} // holds one for each that is on its way: see tell
-	draining  sync.Once
-	leaving   chan struct{} // closed when the node begins to leave
 
 	logLost func() int64 // log lines dropped; nil: none ever are
 
