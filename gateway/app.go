@@ -233,6 +233,7 @@ func (a *App) Run(ctx context.Context) error {
 	a.setJudges(beginJudging(parts, a.tokens))
 	running.Go(func() { a.part(fail, "reloading", a.reloading(parts)) })
 	running.Go(func() { a.part(fail, "the reactors", a.watch(parts)) })
+	running.Go(func() { a.part(fail, "giving memory back", a.giveBack(parts)) })
 	if a.admin != nil {
 		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page, a.complaints())) })
 	}

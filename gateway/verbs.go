@@ -8,8 +8,6 @@ import (
 	"net"
 	"os/signal"
 	"runtime"
-	"runtime/debug"
-	"strings"
 	"syscall"
 	"time"
 	"unicode/utf8"
@@ -126,18 +124,6 @@ func (serveVerb) Run(p *program) error {
 		a.greet(p.stdout)
 	}
 	return a.Run(p.ctx)
-}
-
-// tuneMemory lets the garbage collector run at half the growth that it would run
-// at by default: a node is mostly connections that stay, so the garbage of their
-// handshakes would otherwise keep a quarter of the memory. GOGC has precedence.
-func tuneMemory(environ []string) {
-	for _, e := range environ {
-		if strings.HasPrefix(e, "GOGC=") {
-			return
-		}
-	}
-	debug.SetGCPercent(50)
 }
 
 // stringer is an address that may be nil.
