@@ -82,6 +82,8 @@ type InsideSpread struct {
 	P99   Figure `json:"p99_us"`
 	P999  Figure `json:"p999_us"`
 	Max   Figure `json:"max_us"`
+	Bound Figure `json:"bound_us"` // the greatest bound up to 1 ms
+	Above int64  `json:"above"`    // how many are above it
 }
 
 // lookInside begins to count what the server says of itself anew. Without --metrics nothing is asked.
@@ -110,7 +112,8 @@ func (r *run) sumUpInside() error {
 	for _, f := range insideSpreads {
 		if s, ok := now.Since(r.inside, f.name); ok && s.Count > 0 {
 			at := func(q float64) Figure { return Figure(s.AtMost(q) * 1e6) }
-			in.Spreads = append(in.Spreads, InsideSpread{f.name, int64(s.Count), Figure(s.Sum / s.Count * 1e6), at(0.5), at(0.99), at(0.999), at(1)})
+			bound, above := s.Above(1e-3)
+			in.Spreads = append(in.Spreads, InsideSpread{f.name, int64(s.Count), Figure(s.Sum / s.Count * 1e6), at(0.5), at(0.99), at(0.999), at(1), Figure(bound * 1e6), int64(above)})
 		}
 	}
 	for _, f := range insideCounts {
@@ -131,7 +134,7 @@ func (in *Inside) rows(row func(string, string, ...any)) {
 	for _, f := range insideSpreads {
 		for _, s := range in.Spreads {
 			if s.Name == f.name {
-				row("  "+f.what, "%d: p50 ≤ %s, p99 ≤ %s, p99.9 ≤ %s, longest %s", s.Count, s.P50, s.P99, s.P999, s.atMost())
+				row("  "+f.what, "%d: p50 ≤ %s, p99 ≤ %s, p99.9 ≤ %s, longest %s; %d above %s", s.Count, s.P50, s.P99, s.P999, s.atMost(), s.Above, s.Bound)
 			}
 		}
 	}

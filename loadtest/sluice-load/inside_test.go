@@ -44,7 +44,7 @@ func TestInside(t *testing.T) {
 	}
 	var table strings.Builder
 	r.report.Table(&table)
-	for _, want := range []string{"reactor turns", "4: p50 ≤ 1.00 ms", "longest beyond the last bucket", "250.00 ms within", "writes to sockets"} {
+	for _, want := range []string{"reactor turns", "4: p50 ≤ 1.00 ms", "longest beyond the last bucket; 1 above 1.00 ms", "250.00 ms within", "writes to sockets"} {
 		if !strings.Contains(table.String(), want) {
 			t.Errorf("the table lacks %q:\n%s", want, table.String())
 		}

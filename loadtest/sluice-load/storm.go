@@ -9,6 +9,7 @@ import (
 	"github.com/HdrHistogram/hdrhistogram-go"
 
 	"sluice/loadtest/internal/fleet"
+	"sluice/loadtest/internal/meter"
 )
 
 // stormCmd connects everybody at once, as after a restart.
@@ -28,7 +29,8 @@ type Storm struct {
 	Half     float64 `json:"half_s"` // from the first connect(2) until half of them were connected
 	Most     float64 `json:"p99_s"`  // until 99 of 100 were
 	All      float64 `json:"all_s"`
-	Complete bool    `json:"complete"` // all were, and stayed
+	Complete bool    `json:"complete"`   // all were, and stayed
+	Refused  int64   `json:"queue_full"` // times that the kernel turned one away because the server's queue was full; it came again after a second or more
 }
 
 // Run is the verb.
@@ -97,9 +99,17 @@ func (cmd *stormCmd) addresses(o *fleet.Options) error {
 }
 
 func (cmd *stormCmd) measure(r *run, scripts []*arrivals, sources int) error {
+	refused, err := meter.ListenOverflows()
+	if err != nil {
+		return err
+	}
 	begun := fleet.Now()
 	r.fleet.Each(func(w *fleet.Worker) { scripts[w.Index()].begun = begun })
 	if err := r.connect(); err != nil {
+		return err
+	}
+	refusedNow, err := meter.ListenOverflows()
+	if err != nil {
 		return err
 	}
 	before, err := r.mark()
@@ -119,7 +129,7 @@ func (cmd *stormCmd) measure(r *run, scripts []*arrivals, sources int) error {
 		merge(all, a.Arrivals)
 	}
 	at := func(q float64) float64 { return float64(all.ValueAtQuantile(q)) / 1e9 }
-	r.report.Storm = &Storm{Sources: sources, Half: at(50), Most: at(99), All: at(100), Complete: r.stats().Open == int64(cmd.Connections)}
+	r.report.Storm = &Storm{Sources: sources, Half: at(50), Most: at(99), All: at(100), Complete: r.stats().Open == int64(cmd.Connections), Refused: refusedNow - refused}
 	return nil
 }
 
@@ -150,6 +160,9 @@ func arrived(r *run, scripts []*arrivals) *hdrhistogram.Histogram {
 // rows are for people.
 func (s *Storm) rows(row func(string, string, ...any)) {
 	row("storm", "from %d addresses: half connected after %.3f s, 99 %% after %.3f s, all after %.3f s", s.Sources, s.Half, s.Most, s.All)
+	if s.Refused > 0 {
+		row("  listen queue full", "%d times, and the client came again after a second or more: accept faster, or raise net.core.somaxconn", s.Refused)
+	}
 	if !s.Complete {
 		row("  not complete", "some did not connect, or did not stay")
 	}

@@ -1,9 +1,11 @@
 package meter
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -51,6 +53,28 @@ func parseMachine(stat string) (busy, stolen time.Duration, err error) {
 		}
 	}
 	return busy, stolen, nil
+}
+
+// ListenOverflows is how many connections the kernel has turned away so far because a listener's queue was full, of all listeners
+// of this machine. A client tries again after 1 s, 3 s, 7 s …
+func ListenOverflows() (int64, error) {
+	text, err := os.ReadFile("/proc/net/netstat")
+	if err != nil {
+		return 0, err
+	}
+	return parseOverflows(string(text))
+}
+
+// parseOverflows reads /proc/net/netstat: a line of names, a line of values, for each protocol.
+func parseOverflows(text string) (int64, error) {
+	lines := strings.Split(text, "\n")
+	for i := 0; i+1 < len(lines); i += 2 {
+		names, values := strings.Fields(lines[i]), strings.Fields(lines[i+1])
+		if at := slices.Index(names, "ListenOverflows"); at >= 0 && at < len(values) {
+			return strconv.ParseInt(values[at], 10, 64)
+		}
+	}
+	return 0, errors.New("/proc/net/netstat has no ListenOverflows")
 }
 
 // Machine describes where a run took place.

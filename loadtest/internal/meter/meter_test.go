@@ -53,6 +53,21 @@ func TestThisProcess(t *testing.T) {
 	}
 }
 
+func TestListenOverflows(t *testing.T) {
+	const text = "TcpExt: SyncookiesSent ListenOverflows ListenDrops\nTcpExt: 0 17 18\nIpExt: InNoRoutes\nIpExt: 4\n"
+	if n, err := parseOverflows(text); err != nil || n != 17 {
+		t.Errorf("%d, %v", n, err)
+	}
+	for _, bad := range []string{"", "TcpExt: A B\nTcpExt: 1 2\n", "TcpExt: ListenOverflows\n", "TcpExt: ListenOverflows\nTcpExt: x\n"} {
+		if _, err := parseOverflows(bad); err == nil {
+			t.Errorf("%q: no error", bad)
+		}
+	}
+	if _, err := ListenOverflows(); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestMachineLine(t *testing.T) {
 	busy, stolen, err := parseMachine("cpu  100 1 200 5000 60 7 8 9 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
 	if err != nil || busy != 3160*time.Millisecond || stolen != 90*time.Millisecond {
@@ -103,6 +118,9 @@ func TestSpreadOfAHistogram(t *testing.T) {
 	s, ok := after.Since(before, "a_seconds")
 	if !ok || s.Count != 100 || s.Sum != 1.5 || s.AtMost(0.5) != 0.001 || s.AtMost(0.95) != 0.01 || !math.IsInf(s.AtMost(1), 1) {
 		t.Errorf("%+v, %v", s, ok)
+	}
+	if bound, n := s.Above(0.005); bound != 0.001 || n != 10 {
+		t.Errorf("above %v: %v", bound, n)
 	}
 	if s, ok := after.Since(nil, "a_seconds"); !ok || s.Count != 101 {
 		t.Errorf("since ever: %+v, %v", s, ok)

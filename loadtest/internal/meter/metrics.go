@@ -168,3 +168,14 @@ func (s Spread) AtMost(q float64) float64 {
 	}
 	return math.Inf(1)
 }
+
+// Above is how many values exceed the greatest bound that is not above limit, and that bound.
+func (s Spread) Above(limit float64) (bound, count float64) {
+	count = s.Count
+	for i := range s.Bound {
+		if s.Bound[i] <= limit {
+			bound, count = s.Bound[i], s.Count-s.Below[i]
+		}
+	}
+	return bound, count
+}
