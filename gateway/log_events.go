@@ -13,11 +13,12 @@ const (
 var events = []event{
 	{"serving", atInfo, "serving", "The node has started. The fields say which version, where it listens, and which Redis it has."},
 	{"configuration", atWarn, "the configuration: ", "Something that is allowed and hardly meant; the line says what to change."},
-	{"reloaded", atInfo, "the configuration and the files of keys have been read again", "After SIGHUP."},
+	{"reloaded", atInfo, "the configuration and the files of keys and certificates have been read again", "After SIGHUP."},
 	{"setting_changed", atInfo, "reloaded: ", "What a reload has changed; from and to say how."},
 	{"setting_fixed", atWarn, "reloading does not change ", "A setting that was changed in the file and holds only after a restart."},
 	{"reload_failed", atError, "the configuration cannot be reloaded: the old one stays in force", "The error says where the file is wrong: `sluice config check`."},
 	{"reload_level", atError, "reloading could not set log.level: it stays as it was", ""},
+	{"certificate", atWarn, "a certificate is not valid today: clients refuse it", "It has expired, or its time is still to come. Renew it and send SIGHUP."},
 	{"reload_keys", atWarn, "the key sets of before the reload were not given up in order: the new ones are in force", "No harm is done."},
 	{"leaving", atInfo, "leaving: clients are told to come back; a second signal ends it at once", "After SIGTERM: new clients are sent elsewhere, those that are here come back within drain.window."},
 	{"left", atInfo, "all clients have left", "The end of the drain; took says how long it was."},

@@ -61,7 +61,7 @@ func TestLagOfDurableMessages(t *testing.T) {
 		bench.Delivered()
 	}
 	s := bench.Stats().Lag
-	if s.Total() != 2 || s.Sum < 6*time.Second || s.Sum > 10*time.Minute {
+	if s.Total() != 2 || s.Sum < 5*time.Second || s.Sum > 10*time.Minute {
 		t.Errorf("%d bursts came %v late", s.Total(), s.Sum)
 	}
 }
