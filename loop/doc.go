@@ -44,12 +44,12 @@
 // the same.
 //
 // # TLS
-
-Connections may have to begin with TLS (tls.go). Handshakes are done by a bounded number of
-goroutines that have no other business; afterwards the reactor opens and seals records
-itself, with crypto/tls over a transport that never blocks.
-
-# gnet
+//
+// Connections may have to begin with TLS (tls.go). Handshakes are done by a bounded number of
+// goroutines that have no other business; afterwards the reactor opens and seals records
+// itself, with crypto/tls over a transport that never blocks.
+//
+// # gnet
 //
 // The traps of gnet 2.9.8 that shaped this package are named where they are
 // met. In short: gnet's own listener ends the whole engine at the first
