@@ -39,6 +39,13 @@ var overview = []panel{
 	{"Clients", "Sockets open on the public port, all nodes together.", "short", []string{"sum(sluice_connections{%s})"}, []string{"clients"}},
 	{"Messages out, of services", "Messages from Redis for channels with members, by node.", "ops", []string{"sum by (instance) (rate(sluice_deliveries_total{%s}[$__rate_interval]))"}, []string{"{{instance}}"}},
 	{"Messages in, of clients", "Messages from clients, by node.", "ops", []string{"sum by (instance) (rate(sluice_messages_in_total{%s}[$__rate_interval]))"}, []string{"{{instance}}"}},
+	{"From Redis to the clients", "How long messages take from Redis' socket to the last client's: half of the bursts, and all but one in a hundred, take less.", "s",
+		[]string{"histogram_quantile(0.5, sum by (le) (rate(sluice_delivery_seconds_bucket{%s}[$__rate_interval])))", "histogram_quantile(0.99, sum by (le) (rate(sluice_delivery_seconds_bucket{%s}[$__rate_interval])))"}, []string{"half", "99 %"}},
+	{"Refused and closed", "Why clients are refused, and why connections are closed by the nodes: docs/LOGS.md says what the reasons mean.", "ops",
+		[]string{"sum by (reason) (rate(sluice_refused_by_reason_total{%s}[$__rate_interval])) > 0", "sum by (reason) (rate(sluice_closed_by_reason_total{%s}[$__rate_interval])) > 0"}, []string{"refused: {{reason}}", "closed: {{reason}}"}},
+	{"What goes out, by dialect", "Messages handed to clients, by what these speak.", "ops", []string{"sum by (dialect) (rate(sluice_messages_out_total{%s}[$__rate_interval]))"}, []string{"{{dialect}}"}},
+	{"Reactors", "How long reactors leave waiting what comes (99 %), and the longest turn of any.", "s",
+		[]string{"histogram_quantile(0.99, sum by (le) (rate(sluice_reactor_lag_seconds_bucket{%s}[$__rate_interval])))", "max(sluice_reactor_longest_turn_seconds{%s})"}, []string{"lag", "longest turn"}},
 	{"Not as it should be", "Nodes that are not ready, stretches in which messages may be missed just now, nodes whose inbox is down.", "short",
 		[]string{"count(sluice_ready{%s} == 0) or vector(0)", "sum(sluice_gaps_open{%s})", "sum(sluice_inbox_down{%s})"}, []string{"not ready", "gaps open", "inbox down"}},
 }
