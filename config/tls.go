@@ -10,7 +10,7 @@ type TLS struct {
 	Pairs []Pair `live:"yes" yaml:"pairs" kong:"-" help:"Further certificates, where the listener has several names: a client gets the first that is good for the name it asks for, and tls.cert, or else the first of these, where none is" example:"- {cert: /etc/sluice/push.example.pem, key: /etc/sluice/push.example.key}"`
 
 	Min                  string `yaml:"min" oneof:"1.2|1.3" help:"Oldest version of TLS that is spoken"`
-	Handshakes           int    `yaml:"handshakes" range:"1..65536" help:"TLS handshakes under way at once, each of which takes some 50 KB; further ones wait in line, for handshake.timeout at most"`
+	Handshakes           int    `yaml:"handshakes" range:"1..65536" help:"TLS handshakes under way at once, each of which takes some 25 KB; further ones wait in line, for handshake.timeout at most"`
 	HandshakesPerAddress int    `yaml:"handshakes_per_address" range:"0..65536" help:"TLS handshakes under way at once, or in line, for one client address; further ones are refused; 0 means no limit"`
 }
 

@@ -3,6 +3,7 @@ package loop
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
@@ -486,4 +487,52 @@ func TestTLSResponse(t *testing.T) {
 	c := dialRaw(t, n.addr, 0)
 	go func() { _ = tls.Client(&mute{Conn: c.TCPConn}, trusting(0)).Handshake() }() // ends with the test's socket
 	until(t, "a handshake", func() bool { return n.TLSStats().Handshaking == 1 })
+}
+
+// What is held goes out behind what it was held for, and a node that ends says goodbye in
+// both protocols.
+func TestTLSHoldAndShutdown(t *testing.T) {
+	n := start(t, overTLS(Options{}), &script{})
+	c := dialRaw(t, n.addr, 0)
+	conn := tls.Client(c.TCPConn, trusting(0))
+	if _, err := io.WriteString(conn, request); err != nil {
+		t.Fatal(err)
+	}
+	over := &raw{c.TCPConn, t, bufio.NewReader(conn)}
+	if got := over.response(); got != "101" {
+		t.Fatal(got)
+	}
+	server := n.only()
+	n.on(func(*Reactor) {
+		if !server.Hold() {
+			t.Error("it cannot be held")
+		}
+		for _, word := range []string{"second", "third"} {
+			server.Send(codec.AppendFrame(nil, codec.OpText, []byte(word)))
+		}
+	})
+	n.on(func(*Reactor) { server.Release(codec.OpText, []byte("first")) })
+	for _, word := range []string{"first", "second", "third"} {
+		if got := over.frame(); got != fmt.Sprintf("text %q", word) {
+			t.Errorf("%s, want %s", got, word)
+		}
+	}
+	var ending sync.WaitGroup
+	ending.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		if cut := n.Shutdown(ctx, codec.StatusServiceRestart, "come back"); cut != 0 {
+			t.Errorf("%d were cut", cut)
+		}
+	})
+	if got := over.frame(); got != `close 1012 "come back"` {
+		t.Error(got)
+	}
+	if _, err := io.WriteString(conn, bye(codec.StatusServiceRestart, "")); err != nil {
+		t.Error(err)
+	}
+	if got := over.frame(); got != "FIN" {
+		t.Error(got)
+	}
+	ending.Wait()
 }
