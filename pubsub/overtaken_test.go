@@ -2,6 +2,7 @@ package pubsub
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -52,9 +53,13 @@ func TestOvertakenConfirmation(t *testing.T) {
 	fake := &fakeRedis{answer: polite}
 	var master atomic.Value
 	master.Store("a:1")
+	looks := func(context.Context) (found, error) {
+		addr, _ := master.Load().(string)
+		return found{addrs: []string{addr}}, nil
+	}
 	o := Options{URL: "redis+sentinel://s:1?master_name=m", ProbeEvery: -1, RefreshEvery: 10 * time.Millisecond}
 	o.dial = fake.dial
-	o.look = func(context.Context) (found, error) { return found{addrs: []string{master.Load().(string)}}, nil }
+	o.look = looks
 	o.reigns = func(string) bool { return false }
 	r, err := Open(o)
 	if err != nil {
@@ -72,7 +77,9 @@ func TestOvertakenConfirmation(t *testing.T) {
 	close(tape.release)
 	eventually(t, func() bool { return slices.Equal(tape.heard(), []string{"b:1#0", "a:1#0", "b:1#0"}) })
 	cancel()
-	<-done
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
 	fake.running.Wait()
 }
 
