@@ -27,7 +27,7 @@ func sample() *Result {
 		return rounds
 	}
 	return &Result{
-		Started: time.Date(2026, 11, 26, 15, 50, 0, 0, time.UTC), Commit: "abc1234", Pinned: "servers pinned to core 0, generator and Redis to 1",
+		Started: time.Date(2026, 11, 26, 15, 50, 0, 0, time.UTC), Commit: "abc1234", Note: "All else was quiet.", Pinned: "servers pinned to core 0, generator and Redis to 1",
 		Machine: meter.Machine{Cores: 2, CPU: "Xeon", Kernel: "6.18"},
 		Plan:    Plan{Rounds: 3, Subscribers: 10000, Crowd: 2000, Stalled: 500, Echoes: 100, Rate: 10, Window: 3 * time.Second},
 		Peers: []*Outcome{
@@ -87,7 +87,7 @@ func TestMarkdown(t *testing.T) {
 		"| CPU per echo, 100 connections, one in flight | 7 µs (6 µs … 8 µs) | 5 µs | **5 µs (4 µs … 6 µs)** | – |",
 		"| messages lost, twice, out of order or wrong | none of 1.23 M | none of 10 | 7 lost, 2 twice, 2 out of order, 1 wrong of 97 | – |",
 		"| connections that failed or ended unasked | 0 | 0 | 3 | 0 |",
-		"Measured 2026-11-26 15:50 UTC, commit abc1234, on 2 cores of Xeon, Linux 6.18; servers pinned to core 0, generator and Redis to 1.",
+		"Measured 2026-11-26 15:50 UTC, commit abc1234, on 2 cores of Xeon, Linux 6.18; servers pinned to core 0, generator and Redis to 1. All else was quiet. The best",
 		"half, a run that could not be done: echo1, round 1: it fell over",
 		"near, 3 connections: connect: ECONNREFUSED",
 		"gone could not be installed: npm error",
@@ -96,7 +96,7 @@ func TestMarkdown(t *testing.T) {
 			t.Errorf("not in the table: %s\n%s", line, long)
 		}
 	}
-	if !strings.Contains(short, "| **4.40 µs** | 3 µs | **4.50 µs** | 9 µs |") || strings.Contains(short, "echoes a second") || strings.Contains(long, "memory per idle") {
+	if !strings.Contains(short, "| **4.40 µs** | 3 µs | **4.50 µs** | 9 µs |") || !strings.Contains(short, "](docs/compare-burst.svg)") || strings.Contains(short, "compare-one") || !strings.Contains(long, "](../../docs/compare-one.svg)") || strings.Contains(short, "echoes a second") || strings.Contains(long, "memory per idle") {
 		t.Errorf("the short table:\n%s", short)
 	}
 	var page bytes.Buffer

@@ -17,6 +17,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
+	"sluice/loadtest/internal/fleet"
 	"sluice/loadtest/internal/meter"
 )
 
@@ -35,6 +36,7 @@ type cli struct {
 	ServerCores string        `default:"0" help:"Cores of the server, as taskset takes them; empty: not pinned."`
 	LoadCores   string        `default:"1" help:"Cores of the generator and of Redis."`
 	Out         string        `default:"out/compare" help:"Folder for what is installed, for logs, result.json and result.html."`
+	Note        string        `help:"A sentence that stands beside the figures, on what else the machine did for example."`
 	From        string        `placeholder:"FILE" help:"Measure nothing: read an earlier result.json, and write its tables and plots again."`
 	Write       bool          `negatable:"" default:"true" help:"Write the tables of the READMEs and the plots in docs."`
 }
@@ -60,6 +62,9 @@ func (c *cli) Run(ctx context.Context, log io.Writer) error {
 		if err != nil {
 			return err
 		}
+		if c.Note != "" {
+			r.Note = c.Note
+		}
 		return c.show(r, log)
 	}
 	if c.Quick {
@@ -71,6 +76,10 @@ func (c *cli) Run(ctx context.Context, log io.Writer) error {
 	}
 	dir := filepath.Join(out, "run")
 	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	// Servers inherit the limit, and not all of them raise it themselves.
+	if err := fleet.NeedFiles(c.Subscribers); err != nil {
 		return err
 	}
 	list, err := chosen(peers(), c.Peers)
@@ -88,7 +97,7 @@ func (c *cli) Run(ctx context.Context, log io.Writer) error {
 	}
 	m := &measurement{log: log, file: filepath.Join(out, "result.json"), peers: there,
 		rig:    &rig{ctx: ctx, out: out, dir: dir, serverCores: c.ServerCores, loadCores: c.LoadCores, port: port, redis: port + 2},
-		result: &Result{Started: time.Now().UTC(), Commit: commit(), Machine: meter.Describe(), Pinned: c.pinned(), Plan: c.plan()}}
+		result: &Result{Started: time.Now().UTC(), Commit: commit(), Machine: meter.Describe(), Pinned: c.pinned(), Note: c.Note, Plan: c.plan()}}
 	for name, why := range failed {
 		m.result.Absent = append(m.result.Absent, Absence{name, why})
 	}

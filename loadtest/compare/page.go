@@ -29,8 +29,9 @@ func (r *Result) bars(title, axis string, unit plot.Unit, series ...plot.BarSeri
 
 // figure is a plot with the name of its file in docs.
 type figure struct {
-	file string
-	plot plot.Bars
+	file  string
+	plot  plot.Bars
+	brief bool // beside the short table, too
 }
 
 // figures are the plots, in the order of the page.
@@ -39,13 +40,13 @@ func (r *Result) figures() []figure {
 	n := grouped(p.Subscribers)
 	one := func(key string) plot.BarSeries { return plot.BarSeries{Name: key} } // bars puts the figures in place of the key
 	all := []figure{
-		{"compare-burst", r.bars("Fan-out to "+n+" subscribers in bursts of 32", "deliveries a second, one core: more is better", plot.Number, one("burst-rate"))},
-		{"compare-one", r.bars("Fan-out to "+n+" subscribers, one message at a time", "CPU per delivery: less is better", plot.Micros, one("one"))},
-		{"compare-memory", r.bars("Memory of "+n+" idle connections", "user-space memory per connection: less is better", plot.Bytes, one("memory"))},
-		{"compare-p99", r.bars(fmt.Sprintf("Latency of %s deliveries a second", grouped(int(p.Rate*float64(p.Crowd)))), "p99 from publishing to the subscriber: less is better", plot.Micros, one("common-p99"))},
-		{"compare-echo", r.bars("Echo, 16 messages in flight", "CPU per message: less is better", plot.Micros, one("echo16"))},
-		{"compare-handshake", r.bars("Handshake and subscription", "CPU per connection: less is better", plot.Micros, one("handshake"))},
-		{"compare-stalled", r.bars(fmt.Sprintf("%d of %s readers stall", p.Stalled, grouped(p.Crowd)), "growth of the server's memory: less is better", plot.Bytes, one("stalled-growth"))},
+		{"compare-burst", r.bars("Fan-out to "+n+" subscribers in bursts of 32", "deliveries a second, one core: more is better", plot.Number, one("burst-rate")), true},
+		{"compare-one", r.bars("Fan-out to "+n+" subscribers, one message at a time", "CPU per delivery: less is better", plot.Micros, one("one")), false},
+		{"compare-memory", r.bars("Memory of "+n+" idle connections", "user-space memory per connection: less is better", plot.Bytes, one("memory")), true},
+		{"compare-p99", r.bars(fmt.Sprintf("Latency of %s deliveries a second", grouped(int(p.Rate*float64(p.Crowd)))), "p99 from publishing to the subscriber: less is better", plot.Micros, one("common-p99")), false},
+		{"compare-echo", r.bars("Echo, 16 messages in flight", "CPU per message: less is better", plot.Micros, one("echo16")), false},
+		{"compare-handshake", r.bars("Handshake and subscription", "CPU per connection: less is better", plot.Micros, one("handshake")), false},
+		{"compare-stalled", r.bars(fmt.Sprintf("%d of %s readers stall", p.Stalled, grouped(p.Crowd)), "growth of the server's memory: less is better", plot.Bytes, one("stalled-growth")), false},
 	}
 	return slices.DeleteFunc(all, func(f figure) bool {
 		return !slices.ContainsFunc(f.plot.Series[0].Values, func(v float64) bool { return !math.IsNaN(v) })

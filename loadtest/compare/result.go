@@ -18,7 +18,8 @@ type Result struct {
 	Ended   time.Time     `json:"ended"`
 	Commit  string        `json:"commit"`
 	Machine meter.Machine `json:"machine"`
-	Pinned  string        `json:"pinned"` // where the server and the generator ran
+	Pinned  string        `json:"pinned"`         // where the server and the generator ran
+	Note    string        `json:"note,omitempty"` // what the reader should know, too
 	Plan    Plan          `json:"plan"`
 	Peers   []*Outcome    `json:"peers"`
 	Absent  []Absence     `json:"absent"` // peers that could not be installed

@@ -156,6 +156,13 @@ func (r *Result) markdown(brief bool) string {
 		}
 	}
 	fmt.Fprintf(&b, "\n%s\n", r.where())
+	for _, f := range r.figures() {
+		if !brief {
+			fmt.Fprintf(&b, "\n![%s](../../docs/%s.svg)\n", f.plot.Title, f.file)
+		} else if f.brief {
+			fmt.Fprintf(&b, "\n![%s](docs/%s.svg)\n", f.plot.Title, f.file)
+		}
+	}
 	if brief {
 		return b.String()
 	}
@@ -180,8 +187,12 @@ func oneLine(s string) string {
 
 // where is when and on what this was measured.
 func (r *Result) where() string {
-	return fmt.Sprintf("Measured %s, commit %s, on %d cores of %s, Linux %s; %s. The best is bold, with all within 5 %% of it.",
-		r.Started.Format("2006-01-02 15:04 MST"), r.Commit, r.Machine.Cores, r.Machine.CPU, r.Machine.Kernel, r.Pinned)
+	note := ""
+	if r.Note != "" {
+		note = " " + r.Note
+	}
+	return fmt.Sprintf("Measured %s, commit %s, on %d cores of %s, Linux %s; %s.%s The best is bold, with all within 5 %% of it.",
+		r.Started.Format("2006-01-02 15:04 MST"), r.Commit, r.Machine.Cores, r.Machine.CPU, r.Machine.Kernel, r.Pinned, note)
 }
 
 // replaceBlock puts text between the marks of a Markdown file.
