@@ -87,7 +87,7 @@ func TestMarkdown(t *testing.T) {
 		"| CPU per echo, 100 connections, one in flight | 7 µs (6 µs … 8 µs) | 5 µs | **5 µs (4 µs … 6 µs)** | – |",
 		"| messages lost, twice, out of order or wrong | none of 1.23 M | none of 10 | 7 lost, 2 twice, 2 out of order, 1 wrong of 97 | – |",
 		"| connections that failed or ended unasked | 0 | 0 | 3 | 0 |",
-		"Measured 2026-11-26 15:50 UTC, commit abc1234, on 2 cores of Xeon, Linux 6.18; servers pinned to core 0, generator and Redis to 1. All else was quiet. The best",
+		"Measured 2026-11-26 15:50 UTC, commit abc1234, on 2 cores of Xeon, Linux 6.18; servers pinned to core 0, generator and Redis to 1. All else was quiet. The best of a row is bold",
 		"half, a run that could not be done: echo1, round 1: it fell over",
 		"near, 3 connections: connect: ECONNREFUSED",
 		"gone could not be installed: npm error",

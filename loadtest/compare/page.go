@@ -57,7 +57,7 @@ func (r *Result) figures() []figure {
 func (r *Result) page() *plot.Page {
 	plain := func(s string) string { return s + " ◂" }
 	table := r.cells(false, plain)
-	page := &plot.Page{Title: "Sluice compared", Lead: r.where() + "\n\nThe best of a row is marked ◂. A bare C loop is the floor of this machine, and wins nothing."}
+	page := &plot.Page{Title: "Sluice compared", Lead: r.where() + "\n\nThe best of a row is marked ◂, with all within 5 % of it. A bare C loop is the floor of this machine, and wins nothing."}
 	var blocks []plot.Block
 	for _, f := range r.figures() {
 		blocks = append(blocks, f.plot)

@@ -155,7 +155,7 @@ func (r *Result) markdown(brief bool) string {
 			b.WriteString("|" + strings.Repeat("---|", len(line)) + "\n")
 		}
 	}
-	fmt.Fprintf(&b, "\n%s\n", r.where())
+	fmt.Fprintf(&b, "\n%s The best of a row is bold, with all within 5 %% of it.\n", r.where())
 	for _, f := range r.figures() {
 		if !brief {
 			fmt.Fprintf(&b, "\n![%s](../../docs/%s.svg)\n", f.plot.Title, f.file)
@@ -191,7 +191,7 @@ func (r *Result) where() string {
 	if r.Note != "" {
 		note = " " + r.Note
 	}
-	return fmt.Sprintf("Measured %s, commit %s, on %d cores of %s, Linux %s; %s.%s The best is bold, with all within 5 %% of it.",
+	return fmt.Sprintf("Measured %s, commit %s, on %d cores of %s, Linux %s; %s.%s",
 		r.Started.Format("2006-01-02 15:04 MST"), r.Commit, r.Machine.Cores, r.Machine.CPU, r.Machine.Kernel, r.Pinned, note)
 }
 
