@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os/exec"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -174,6 +175,35 @@ func TestSecondSignal(t *testing.T) {
 	if err := n.Wait(t.Context()); !errors.As(err, &exit) || exit.Sys().(syscall.WaitStatus).Signal() != syscall.SIGTERM {
 		t.Errorf("ended with %v, want SIGTERM", err)
 	}
+}
+
+// TestCutIsSaid: a node that has waited long enough for clients that do not answer cuts them, and says how many and why.
+func TestCutIsSaid(t *testing.T) {
+	t.Parallel()
+	n, err := Start(t.Context(), program, "--drain-window", "0s", "--shutdown-timeout", "200ms", "--close-timeout", "1m")
+	if err != nil {
+		t.Fatal(err)
+	}
+	const silent = 3
+	for range silent {
+		p, err := Open(t.Context(), n, "/ws?channel=news")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer p.Close()
+	}
+	if err := n.Stop(t.Context()); err != nil {
+		t.Errorf("it ended with %v", err)
+	}
+	for _, line := range n.Log() {
+		if line.Message == "connections were cut that did not end in time" {
+			if !strings.Contains(n.LogText(), `"connections":3,"shutdown.timeout":`) {
+				t.Errorf("it does not say how many:\n%s", n.LogText())
+			}
+			return
+		}
+	}
+	t.Errorf("it does not say so:\n%s", n.LogText())
 }
 
 // TestStopped: a node that stood still for a while goes on where it was.
