@@ -27,7 +27,7 @@ func TestReadmesNameWhatIsThere(t *testing.T) {
 		}
 	}
 	all := liveFigures(t)
-	for _, page := range []string{"README.md", "kernel/README.md"} {
+	for _, page := range []string{"README.md", "OPERATE.md", "kernel/README.md"} {
 		text := texts[page]
 		for _, link := range regexp.MustCompile(`\]\(([^)#]+)(#[^)]*)?\)`).FindAllStringSubmatch(text, -1) {
 			if _, err := os.Stat(filepath.Join(filepath.Dir(page), link[1])); err != nil {
