@@ -65,7 +65,8 @@ type App struct {
 	public net.Listener
 	admin  net.Listener // nil where it is switched off
 	page   http.Handler
-	api    *api.API // nil where that port is switched off
+	api    *api.API     // nil where that port is switched off
+	watch  *admin.Watch // likewise
 }
 
 // New builds a node and opens its ports. Nothing is served before Run; if Run is
@@ -232,9 +233,10 @@ func (a *App) Run(ctx context.Context) error {
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
 	a.setJudges(beginJudging(parts, a.tokens))
 	running.Go(func() { a.part(fail, "reloading", a.reloading(parts)) })
-	running.Go(func() { a.part(fail, "the reactors", a.watch(parts)) })
+	running.Go(func() { a.part(fail, "the reactors", a.guard(parts)) })
 	running.Go(func() { a.part(fail, "giving memory back", a.giveBack(parts)) })
 	if a.admin != nil {
+		running.Go(func() { a.part(fail, "the console", a.watch.Run(parts)) })
 		running.Go(func() { a.part(fail, "the admin port", admin.Serve(parts, a.admin, a.page, a.complaints())) })
 	}
 
@@ -265,9 +267,9 @@ func (a *App) part(fail context.CancelCauseFunc, name string, err error) {
 	}
 }
 
-// watch fails when a reactor has stood still for so long that its event loop must
+// guard fails when a reactor has stood still for so long that its event loop must
 // have ended: nothing in this process could bring it back.
-func (a *App) watch(ctx context.Context) error {
+func (a *App) guard(ctx context.Context) error {
 	t := time.NewTicker(time.Second)
 	defer t.Stop()
 	for failures, seconds := 0, 1; ; seconds++ {

@@ -94,6 +94,21 @@ type snapshot struct {
 	app      *App
 }
 
+func (a *App) snapshot() *snapshot {
+	return &snapshot{
+		loop: a.engine.Stats(), tls: a.engine.TLSStats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(),
+		errands: a.node.Errands.Stats(), presence: a.presence.Stats(), steering: a.steering.Stats(), app: a,
+	}
+}
+
+// causes is how often messages of a namespace may have been missed, by cause.
+func causes(g *hub.Gaps) map[pubsub.Cause]int64 {
+	return map[pubsub.Cause]int64{
+		pubsub.CauseConnection: g.Connection.Load(), pubsub.CauseMoved: g.Moved.Load(),
+		pubsub.CauseMailbox: g.Mailbox.Load(), pubsub.CauseOversize: g.Oversize.Load(), pubsub.CauseLog: g.Log.Load(),
+	}
+}
+
 // metricsHandler serves /metrics.
 func (a *App) metricsHandler() http.Handler {
 	registry := prometheus.NewRegistry()
@@ -310,7 +325,7 @@ func (m *metrics) Describe(ch chan<- *prometheus.Desc) {
 // Collect implements prometheus.Collector.
 func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 	a := m.app
-	s := &snapshot{loop: a.engine.Stats(), tls: a.engine.TLSStats(), hub: a.hub.Stats(), broker: a.broker.Stats(), inbox: a.inbox.Stats(), lease: a.lease.Stats(), errands: a.node.Errands.Stats(), presence: a.presence.Stats(), steering: a.steering.Stats(), app: a}
+	s := a.snapshot()
 	for _, g := range m.figures {
 		ch <- prometheus.MustNewConstMetric(g.desc, g.kind, g.value(s))
 	}
@@ -326,11 +341,7 @@ func (m *metrics) Collect(ch chan<- prometheus.Metric) {
 		ch <- prometheus.MustNewConstMetric(m.limits, prometheus.CounterValue, float64(n), setting)
 	}
 	for name, t := range a.now.Load().tallies {
-		g := &t.gaps
-		for cause, n := range map[pubsub.Cause]int64{
-			pubsub.CauseConnection: g.Connection.Load(), pubsub.CauseMoved: g.Moved.Load(),
-			pubsub.CauseMailbox: g.Mailbox.Load(), pubsub.CauseOversize: g.Oversize.Load(), pubsub.CauseLog: g.Log.Load(),
-		} {
+		for cause, n := range causes(&t.gaps) {
 			ch <- prometheus.MustNewConstMetric(m.gaps, prometheus.CounterValue, float64(n), name, string(cause))
 		}
 	}

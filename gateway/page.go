@@ -16,10 +16,9 @@ import (
 
 // adminOptions is what the admin port knows of the node.
 func (a *App) adminOptions() admin.Options {
-	return admin.Options{
+	o := admin.Options{
 		Info:         a.info,
 		Ready:        a.Ready,
-		Publish:      a.broker.Publish,
 		Inbox:        a.latest,
 		Gaps:         a.gapsNow,
 		Metrics:      a.metricsHandler(),
@@ -28,7 +27,28 @@ func (a *App) adminOptions() admin.Options {
 		Hosts:        a.adminHosts(),
 		API:          a.api,
 		Stories:      a.tell,
+		Channel:      a.channel,
+		Conns:        a.conns,
+		Tail:         a.tail,
 	}
+	if a.acts() == admin.ActsOpen {
+		o.Open = a.api.Open()
+	}
+	o.Watch = admin.NewWatch(o, a.overview)
+	a.watch = o.Watch
+	return o
+}
+
+// acts says who may publish and disconnect by way of the admin port. On a laptop whoever
+// reaches it may, as whoever reaches the embedded Redis can.
+func (a *App) acts() string {
+	switch {
+	case a.api.HasKey():
+		return admin.ActsKey
+	case a.config.Dev:
+		return admin.ActsOpen
+	}
+	return admin.ActsOff
 }
 
 // complaints is the log for libraries that want one of the standard library's.
@@ -76,6 +96,7 @@ func (a *App) info() admin.Info {
 		Listen:        a.Public().String(),
 		Endpoints:     endpoints,
 		Redis:         redis,
+		Acts:          a.acts(),
 		Connections:   a.engine.Stats().Connections,
 		Subscriptions: h.Subscriptions,
 		Channels:      h.Channels,

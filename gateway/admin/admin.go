@@ -2,6 +2,7 @@ package admin
 
 import (
 	"context"
+	"mime"
 	"net/http"
 	"net/http/pprof" // also registers on http.DefaultServeMux, which nothing serves
 
@@ -21,10 +22,6 @@ type Options struct {
 
 	// Alive says what is wrong with the process itself, or nil. Nil func: nothing ever is.
 	Alive func() error
-
-	// Publish sends payload to a channel (name without prefix) and tells how many
-	// Redis subscribers, that is nodes and not clients, it reached. It may keep payload.
-	Publish func(ctx context.Context, channel string, payload []byte) (receivers int64, err error)
 
 	// Inbox returns up to count entries, newest first; count is 1..MaxInboxCount.
 	Inbox func(ctx context.Context, count int) ([]InboxEntry, error)
@@ -47,6 +44,18 @@ type Options struct {
 	// Nil: there is none.
 	API http.Handler
 
+	// Open serves the same to pages of this listener that show none. Nil: a key is needed.
+	Open http.Handler
+
+	// Watch is how the node is from second to second.
+	Watch *Watch
+
+	// Channel says what is known of a channel, and Conns which connections of this node it
+	// has, or a user, or those of a name. Tail follows channels until ctx ends.
+	Channel func(ctx context.Context, name string) (Channel, error)
+	Conns   func(ctx context.Context, q Query) (Conns, error)
+	Tail    func(ctx context.Context, channels []string, to *Tailed) error
+
 	// Hosts are the names, beyond localhost, loopback addresses and the address a
 	// request arrived at, by which this listener may be called in a Host header:
 	// the host part of the configured admin address, a name in the operator's DNS.
@@ -54,12 +63,22 @@ type Options struct {
 	Hosts []string
 }
 
-// New returns the admin listener's handler. It keeps nothing between requests.
+// listener is what the handlers of one admin listener share.
+type listener struct {
+	Options
+	streams, tails seats
+}
+
+// New returns the admin listener's handler. It keeps nothing between requests but how many
+// streams there are.
 func New(o Options) http.Handler {
 	mux := http.NewServeMux()
-	page := newConsole()
+	l := &listener{o, make(seats, maxStreams), make(seats, maxTails)}
+	client := newClient()
 
-	mux.Handle("/{$}", only(http.MethodGet, page.serve))
+	mux.Handle("/{$}", only(http.MethodGet, servePage))
+	mux.Handle("/console/", only(http.MethodGet, servePage))
+	mux.Handle("/client", only(http.MethodGet, client.serve))
 	mux.Handle("/healthz", only(http.MethodGet, o.serveAlive))
 	mux.Handle("/readyz", only(http.MethodGet, o.serveReady))
 	mux.Handle("/metrics", only(http.MethodGet, o.serveMetrics))
@@ -69,7 +88,11 @@ func New(o Options) http.Handler {
 	mux.Handle("/api/connections/{conn}", only(http.MethodGet, o.serveConnection))
 	mux.Handle("/api/inbox", only(http.MethodGet, o.serveInbox))
 	mux.Handle("/api/check", only(http.MethodGet, o.serveCheck))
-	mux.Handle("/api/publish", only(http.MethodPost, o.servePublish))
+	mux.Handle("/api/overview", only(http.MethodGet, l.serveOverview))
+	mux.Handle("/api/live", only(http.MethodGet, l.serveLive))
+	mux.Handle("/api/tail", only(http.MethodGet, l.serveTail))
+	mux.Handle("/api/channel", only(http.MethodGet, o.serveChannel))
+	mux.Handle("/api/conns", only(http.MethodGet, o.serveConns))
 
 	mux.Handle("/debug/pprof/", only(http.MethodGet, pprofPage(pprof.Index)))
 	mux.Handle("/debug/pprof/profile", only(http.MethodGet, pprof.Profile))
@@ -77,6 +100,8 @@ func New(o Options) http.Handler {
 	mux.Handle("/debug/pprof/symbol", only(http.MethodGet, pprof.Symbol))
 	mux.Handle("/debug/pprof/cmdline", only(http.MethodGet, refuseCmdline))
 
+	mux.Handle("/api/publish", only(http.MethodPost, o.serveAPI))
+	mux.Handle("/api/disconnect", only(http.MethodPost, o.serveAPI))
 	if o.API != nil {
 		mux.Handle("/api", only(http.MethodPost, o.API.ServeHTTP))
 		mux.HandleFunc("/api/", o.serveAPI)
@@ -101,13 +126,27 @@ func (o Options) forServices(others http.Handler) http.Handler {
 	})
 }
 
-// serveAPI answers those who have forgotten to show the key.
+// serveAPI answers those who have not shown the key: because they have forgotten, or need not.
 func (o Options) serveAPI(w http.ResponseWriter, r *http.Request) {
-	if r.Method == http.MethodPost {
+	switch {
+	case r.Method != http.MethodPost:
+		serveUnknown(w, r)
+	case o.API == nil:
+		refuse(w, http.StatusNotImplemented, codeNotAvailable, "this node has no API")
+	case o.Open == nil:
 		o.API.ServeHTTP(w, r)
-		return
+	case !isJSON(r):
+		refuse(w, http.StatusUnsupportedMediaType, codeBadRequest, "Content-Type is %q; it must be application/json", clip(r.Header.Get("Content-Type")))
+	default:
+		o.Open.ServeHTTP(w, r)
 	}
-	serveUnknown(w, r)
+}
+
+// isJSON reports whether a body is declared as what no page can send across origins without
+// a preflight, which this listener never grants; a form or plain text it could.
+func isJSON(r *http.Request) bool {
+	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
+	return err == nil && kind == "application/json"
 }
 
 // only answers 405 to every other method; GET includes HEAD. OPTIONS is among
@@ -150,5 +189,5 @@ func (o Options) serveMetrics(w http.ResponseWriter, r *http.Request) {
 
 func serveUnknown(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotFound, codeNotFound,
-		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/gaps, /api/connections, /api/inbox, /api/check, /api/publish, and with a key the HTTP API for services: POST /api/publish and others", r.URL.Path)
+		"nothing is served at %s; there are / (console), /healthz, /readyz, /metrics, /debug/pprof/, /api/info, /api/gaps, /api/connections, /api/inbox, /api/check, /api/overview, /api/live, /api/channel, /api/conns, /api/tail, and with a key the HTTP API for services: POST /api/publish and others", r.URL.Path)
 }

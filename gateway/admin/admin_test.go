@@ -104,7 +104,7 @@ func TestEndpoints(t *testing.T) {
 		{"connections are not told of", Options{}, "GET", "/api/connections/n.1", 501, "does not tell"},
 		{"connections take no POST", full, "POST", "/api/connections/n.1", 405, "not POST"},
 		{"gaps take no POST", full, "POST", "/api/gaps", 405, "not POST"},
-		{"no publish", Options{}, "POST", "/api/publish", 501, "switched off"},
+		{"no publish", Options{}, "POST", "/api/publish", 501, "has no API"},
 		{"check, good", full, "GET", "/api/check?channel=news", 200, `{"result":{}}`},
 		{"check, bad", full, "GET", "/api/check?channel=" + strings.Repeat("x", 256), 400, "the limit is 255"},
 		{"check, missing", full, "GET", "/api/check", 400, "the name is missing"},
@@ -145,10 +145,12 @@ func errorInWords(body []byte) bool {
 }
 
 func TestGuard(t *testing.T) {
+	anyone := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { text(w, 200, "{}") })
 	h := New(Options{
-		Hosts:   []string{"sluice.internal:8001", ""},
-		Info:    func() Info { return Info{} },
-		Publish: func(context.Context, string, []byte) (int64, error) { return 1, nil },
+		Hosts: []string{"sluice.internal:8001", ""},
+		Info:  func() Info { return Info{} },
+		API:   anyone,
+		Open:  anyone,
 	})
 	const evil = "https://evil.example"
 	json := []string{"Content-Type", "application/json"}
@@ -228,66 +230,34 @@ func TestGuardLocalAddress(t *testing.T) {
 	}
 }
 
-func TestPublish(t *testing.T) {
+// TestActing: without a key only who is let in by Open may act, and who shows one is
+// always asked by the API.
+func TestActing(t *testing.T) {
+	say := func(word string) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { text(w, 200, word) })
+	}
 	for _, c := range []struct {
-		name, body string
-		status     int
-		payload    string // published, or
-		says       string // contained in the answer
+		name    string
+		open    http.Handler
+		headers []string
+		want    string
 	}{
-		{"object, as it stands", `{"channel":"news","data":{"a" : 1.0,  "é":"\u00e9"}}`, 200, `{"a" : 1.0,  "é":"\u00e9"}`, `{"result":{"receivers":2}}`},
-		{"string keeps its quotes", `{"channel":"news","data":"hi"}`, 200, `"hi"`, ""},
-		{"number beyond float64", `{"channel":"news","data":12345678901234567890123}`, 200, "12345678901234567890123", ""},
-		{"null is JSON", `{"channel":"news","data":null}`, 200, "null", ""},
-		{"false", `{"channel":"news","data":false}`, 200, "false", ""},
-		{"text, verbatim", `{"channel":"news","text":"hi \"you\"\n"}`, 200, "hi \"you\"\n", ""},
-		{"text, empty", `{"channel":"news","text":""}`, 200, "", ""},
-		{"text that is JSON", `{"channel":"news","text":"{\"a\":1}"}`, 200, `{"a":1}`, ""},
-		{"space around", " {\"channel\":\"news\",\"data\":1}\n", 200, "1", ""},
-
-		{"nothing", ``, 400, "", "it ends too early"},
-		{"cut off", `{"channel":"news","data":{"a":`, 400, "", "it ends too early"},
-		{"no JSON", `channel=news`, 400, "", "invalid character 'c'"},
-		{"an array", `[]`, 400, "", "the body is not"},
-		{"more after it", `{"channel":"news","data":1}{}`, 400, "", "more after the JSON object"},
-		{"rubbish after it", `{"channel":"news","data":1}x`, 400, "", "more after the JSON object"},
-		{"not UTF-8", "{\"channel\":\"news\",\"text\":\"\xff\"}", 400, "", "not UTF-8"},
-		{"unknown field", `{"channel":"news","data":1,"ttl":5}`, 400, "", `unknown field \"ttl\"`},
-		{"channel of the wrong type", `{"channel":7,"data":1}`, 400, "", "the body is not"},
-		{"neither data nor text", `{"channel":"news"}`, 400, "", "is missing"},
-		{"text null is no text", `{"channel":"news","text":null}`, 400, "", "is missing"},
-		{"data and text", `{"channel":"news","data":1,"text":"1"}`, 400, "", "both given"},
-		{"no channel", `{"data":1}`, 400, "", "the name is missing"},
-		{"bad channel", `{"channel":"` + strings.Repeat("x", 256) + `","data":1}`, 400, "", "the limit is 255"},
-		{"too large", `{"channel":"news","text":"` + strings.Repeat("x", MaxBody) + `"}`, 413, "", "larger than 1048576 bytes"},
-		{"Redis down", `{"channel":"broken","data":1}`, 503, "", "unknown whether the message was sent: connection refused"},
+		{"without a key", nil, []string{"Content-Type", "application/json"}, "the API"},
+		{"with a key", nil, []string{"X-API-Key", "k"}, "the API"},
+		{"open", say("open"), []string{"Content-Type", "application/json"}, "open"},
+		{"open, with a key", say("open"), []string{"X-API-Key", "k"}, "the API"},
+		{"open, a form", say("open"), []string{"Content-Type", "application/x-www-form-urlencoded"}, "must be application/json"},
+		{"open, another page", say("open"), []string{"Content-Type", "application/json", "Origin", "https://evil.example"}, "another web page"},
+		{"open, a rebound name", say("open"), []string{"Content-Type", "application/json", "Host", "evil.example"}, "not this listener"},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			var published []string
-			h := New(Options{
-				CheckChannel: shortName,
-				Publish: func(ctx context.Context, channel string, payload []byte) (int64, error) {
-					if _, bounded := ctx.Deadline(); !bounded {
-						t.Error("publishing may take for ever")
-					}
-					if channel == "broken" {
-						return 0, errors.New("connection refused")
-					}
-					published = append(published, channel+" "+string(payload))
-					return 2, nil
-				},
+		for _, path := range []string{"/api/publish", "/api/disconnect", "/api/presence"} {
+			t.Run(c.name+path, func(t *testing.T) {
+				w := do(New(Options{API: say("the API"), Open: c.open}), request("POST", path, "{}", c.headers...))
+				if !strings.Contains(w.Body.String(), c.want) {
+					t.Errorf("%d %s, want %s", w.Code, w.Body, c.want)
+				}
 			})
-			w := do(h, request("POST", "/api/publish", c.body, "Content-Type", "application/json"))
-			if w.Code != c.status || !strings.Contains(w.Body.String(), c.says) {
-				t.Errorf("%d %s, want %d … %s …", w.Code, w.Body, c.status, c.says)
-			}
-			if c.status == 200 && (len(published) != 1 || published[0] != "news "+c.payload) {
-				t.Errorf("published %q, want %q", published, "news "+c.payload)
-			}
-			if c.status != 200 && (len(published) != 0 || !errorInWords(w.Body.Bytes())) {
-				t.Errorf("published %q, answered %s", published, w.Body)
-			}
-		})
+		}
 	}
 }
 

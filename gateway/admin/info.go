@@ -30,8 +30,19 @@ type Info struct {
 	Subscriptions int64 `json:"subscriptions"`
 	Channels      int64 `json:"channels"`
 
+	// Acts says who may publish and disconnect by way of the HTTP API: ActsOpen, ActsKey or
+	// ActsOff.
+	Acts string `json:"acts"`
+
 	Nodes []Node `json:"nodes"` // that are alive as far as this one knows, itself included
 }
+
+// Who may act by way of the HTTP API.
+const (
+	ActsOpen = "open" // whoever reaches the listener, as on a laptop
+	ActsKey  = "key"  // who knows api.key
+	ActsOff  = "off"  // nobody: no key is configured
+)
 
 // Node is one of the nodes of the installation.
 type Node struct {
@@ -61,6 +72,11 @@ func (o Options) serveInfo(w http.ResponseWriter, _ *http.Request) {
 		refuse(w, http.StatusNotImplemented, codeNotAvailable, "this node does not describe itself")
 		return
 	}
+	reply(w, http.StatusOK, o.describe())
+}
+
+// describe is Info with what it is filled in with.
+func (o Options) describe() Info {
 	info := o.Info()
 	info.Redis.URL = redacted(info.Redis.URL)
 	if !info.Started.IsZero() {
@@ -76,7 +92,7 @@ func (o Options) serveInfo(w http.ResponseWriter, _ *http.Request) {
 	if err := o.ready(); err != nil {
 		info.Ready, info.Reason = false, err.Error()
 	}
-	reply(w, http.StatusOK, info)
+	return info
 }
 
 // between matches what stands between two URLs of a list, and the scheme of the

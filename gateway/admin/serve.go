@@ -34,6 +34,7 @@ func Serve(ctx context.Context, ln net.Listener, h http.Handler, complaints *log
 	// Not ctx itself: a publish under way should not fail because of the shutdown.
 	requests, abort := context.WithCancel(context.WithoutCancel(ctx))
 	defer abort()
+	requests = context.WithValue(requests, closing{}, ctx) // streams, which never end by themselves, end with it
 	srv := &http.Server{
 		Handler:           h,
 		ErrorLog:          complaints,

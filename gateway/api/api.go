@@ -56,6 +56,7 @@ type API struct {
 
 	counts [methods + 1]counts // the last: what is no command
 	wrong  atomic.Int64        // keys that were
+	tried  guesses
 }
 
 type counts struct{ done, failed atomic.Int64 }
@@ -79,6 +80,9 @@ func keyOf(r *http.Request) (key string, shown bool) {
 	return strings.TrimSpace(key), strings.EqualFold(scheme, "apikey")
 }
 
+// HasKey reports whether there is a key to show: without one the API is off.
+func (a *API) HasKey() bool { return a.opts.Key != "" }
+
 // WrongKeys is how many requests have shown no key, or another one.
 func (a *API) WrongKeys() int64 { return a.wrong.Load() }
 
@@ -95,8 +99,20 @@ func (a *API) Each(f func(method string, done, failed int64)) {
 }
 
 // ServeHTTP implements http.Handler.
-func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	status, answer := a.serve(w, r)
+func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.respond(w, r, a.admit) }
+
+// Open serves who shows no key, to those that the caller lets in.
+func (a *API) Open() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		a.respond(w, r, func(*http.Request) (int, []byte) { return http.StatusOK, nil })
+	})
+}
+
+func (a *API) respond(w http.ResponseWriter, r *http.Request, admit func(*http.Request) (int, []byte)) {
+	status, answer := admit(r)
+	if status == http.StatusOK {
+		status, answer = a.serve(w, r)
+	}
 	if status != http.StatusOK {
 		a.counts[methods].failed.Add(1)
 	}
@@ -105,17 +121,28 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = w.Write(answer) // fails only when the caller has gone: nobody is left to tell
 }
 
-func (a *API) serve(w http.ResponseWriter, r *http.Request) (status int, answer []byte) {
+// admit judges the key of a request.
+func (a *API) admit(r *http.Request) (status int, answer []byte) {
 	if a.opts.Key == "" {
 		return http.StatusForbidden, refusal(CodePermissionDenied, "the HTTP API is off: configure api.key or api.key_file, and send that in X-API-Key")
 	}
 	key, shown := keyOf(r)
-	sum := sha256.Sum256([]byte(key))
-	if !shown || subtle.ConstantTimeCompare(sum[:], a.key[:]) != 1 {
-		a.wrong.Add(1)
-		a.opts.Log.Warn("a request to the HTTP API has not got the right key: a service is configured wrongly, or somebody tries keys", zap.String("remote", r.RemoteAddr))
-		return http.StatusUnauthorized, refusal(CodeUnauthorized, "the key is wrong: send api.key in X-API-Key, or as Authorization: apikey KEY")
+	sum, from := sha256.Sum256([]byte(key)), hostOf(r.RemoteAddr)
+	if shown && a.tried.tooMany(from, time.Now()) {
+		return http.StatusTooManyRequests, refusal(CodeLimitExceeded, "too many different keys came from this address: none is looked at for some seconds")
 	}
+	if shown && subtle.ConstantTimeCompare(sum[:], a.key[:]) == 1 {
+		return http.StatusOK, nil
+	}
+	a.wrong.Add(1)
+	if shown {
+		a.tried.note(from, sum, time.Now())
+	}
+	a.opts.Log.Warn("a request to the HTTP API has not got the right key: a service is configured wrongly, or somebody tries keys", zap.String("remote", r.RemoteAddr))
+	return http.StatusUnauthorized, refusal(CodeUnauthorized, "the key is wrong: send api.key in X-API-Key, or as Authorization: apikey KEY")
+}
+
+func (a *API) serve(w http.ResponseWriter, r *http.Request) (status int, answer []byte) {
 	if r.Method != http.MethodPost {
 		w.Header().Set("Allow", http.MethodPost)
 		return http.StatusMethodNotAllowed, refusal(CodeBadRequest, "the API takes POST")

@@ -168,6 +168,8 @@ func (h *Handler) event(e any) {
 		h.steer(e)
 	case Question:
 		h.answer(e)
+	case *Search:
+		h.search(e)
 	}
 }
 

@@ -8,27 +8,27 @@ import (
 	"net/http"
 )
 
-//go:embed console.html
-var consoleHTML []byte
+//go:embed client.html
+var clientHTML []byte
 
-// console serves the one page, with a policy that names its script and its style
+// client serves the page that is a client for trying things out, with a policy that names its script and its style
 // by hash: nothing that a message might smuggle into the page can run.
-type console struct {
+type client struct {
 	html   []byte
 	policy string
 }
 
-func newConsole() *console {
-	return &console{html: consoleHTML, policy: "default-src 'none'" +
-		"; script-src " + hashOf(consoleHTML, "script") +
-		"; style-src " + hashOf(consoleHTML, "style") +
+func newClient() *client {
+	return &client{html: clientHTML, policy: "default-src 'none'" +
+		"; script-src " + hashOf(clientHTML, "script") +
+		"; style-src " + hashOf(clientHTML, "style") +
 		"; connect-src 'self' ws: wss:" + // the public listener is another port, or a load balancer elsewhere
 		"; img-src data:" + // the favicon
 		"; base-uri 'none'; form-action 'none'; frame-ancestors 'none'" +
 		"; require-trusted-types-for 'script'; trusted-types 'none'"}
 }
 
-func (c *console) serve(w http.ResponseWriter, _ *http.Request) {
+func (c *client) serve(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/html; charset=utf-8")
 	w.Header().Set("Content-Security-Policy", c.policy)
 	_, _ = w.Write(c.html) // fails only when the browser has gone

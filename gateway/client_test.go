@@ -10,15 +10,15 @@ import (
 	"time"
 )
 
-// TestConsole uses the console page of a real node in Chromium: what is published
+// TestClientPage uses the console's client page of a real node in Chromium: what is published
 // shows, what is sent is in the inbox, and how a connection ends is told.
 // SCREENSHOTS names a folder to keep screenshots in.
-func TestConsole(t *testing.T) {
+func TestClientPage(t *testing.T) {
 	t.Parallel()
 	n := startNode(t, "--dev").ready()
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "admin/testdata/console.mjs")
+	cmd := exec.CommandContext(ctx, "node", "admin/testdata/client.mjs")
 	cmd.WaitDelay = time.Second
 	cmd.Env = append(os.Environ(), "ADMIN_URL=http://"+n.Admin().String())
 	if dir := os.Getenv("SCREENSHOTS"); dir != "" {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -19,10 +20,10 @@ import (
 	"github.com/gorilla/websocket"
 )
 
-// TestConsoleInChromium uses the page as a developer does, against this package's
+// TestClientInChromium uses the page as a developer does, against this package's
 // handler and a small stand-in for the public listener. It needs node, playwright-core
 // and Chromium.
-func TestConsoleInChromium(t *testing.T) {
+func TestClientInChromium(t *testing.T) {
 	t.Parallel()
 	if why := browserMissing(); why != "" {
 		t.Fatal(why + " (make deps installs what the tests need)")
@@ -32,7 +33,7 @@ func TestConsoleInChromium(t *testing.T) {
 
 	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, "node", "testdata/console.mjs")
+	cmd := exec.CommandContext(ctx, "node", "testdata/client.mjs")
 	cmd.WaitDelay = time.Second
 	cmd.Env = append(os.Environ(), "ADMIN_URL="+adminURL, "EXPECT_CLOSE=1012", "EXPECT_REASON=back in a minute", "ASK_BINARY=binary, please",
 		"EXPECT_NODES=3", "EXPECT_GAPS=and 6 times before", "OUT_DIR="+os.Getenv("SCREENSHOTS"))
@@ -52,7 +53,7 @@ func TestConsoleInChromium(t *testing.T) {
 		}
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Fatalf("console.mjs: %v\n%s", err, complaints.String())
+		t.Fatalf("client.mjs: %v\n%s", err, complaints.String())
 	}
 }
 
@@ -127,7 +128,7 @@ func (n *fakeNode) serveAdmin(t *testing.T) string {
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() {
-		ended <- Serve(ctx, ln, New(Options{Info: n.info, Publish: n.publish, Inbox: n.latest, Gaps: n.gaps, CheckChannel: shortName}), nil)
+		ended <- Serve(ctx, ln, New(Options{Info: n.info, API: n.api(), Open: n.api(), Inbox: n.latest, Gaps: n.gaps, CheckChannel: shortName}), nil)
 	}()
 	t.Cleanup(func() {
 		stop()
@@ -208,18 +209,36 @@ func (n *fakeNode) latest(_ context.Context, count int) ([]InboxEntry, error) {
 	return newest, nil
 }
 
-func (n *fakeNode) publish(_ context.Context, channel string, payload []byte) (int64, error) {
+// api publishes as the HTTP API does.
+func (n *fakeNode) api() http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		var p struct {
+			Channel string `json:"channel"`
+			Payload []byte `json:"b64data"`
+		}
+		if err := json.NewDecoder(r.Body).Decode(&p); err != nil {
+			refuse(w, http.StatusBadRequest, codeBadRequest, "%v", err)
+			return
+		}
+		if err := shortName(p.Channel); err != nil {
+			refuse(w, http.StatusOK, codeBadRequest, "channel: %v", err)
+			return
+		}
+		n.publish(p.Channel, p.Payload)
+		text(w, http.StatusOK, `{"result":{}}`)
+	})
+}
+
+func (n *fakeNode) publish(channel string, payload []byte) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	var errs []error
 	for c, channels := range n.conns {
 		for _, name := range channels {
 			if name == channel {
-				errs = append(errs, c.WriteMessage(websocket.TextMessage, payload))
+				_ = c.WriteMessage(websocket.TextMessage, payload) // a failure ends the reading, too
 			}
 		}
 	}
-	return 1, errors.Join(errs...)
 }
 
 // closeAll starts the close handshake on every connection; the readers end by it.
@@ -270,23 +289,23 @@ func (n *fakeNode) info() Info {
 	}
 }
 
-func TestConsolePage(t *testing.T) {
+func TestClientPage(t *testing.T) {
 	for _, tag := range []string{"style", "script"} {
-		if got := bytes.Count(consoleHTML, []byte("<"+tag)); got != 1 {
-			t.Errorf("console.html has %d <%s> elements; the policy names one by its hash", got, tag)
+		if got := bytes.Count(clientHTML, []byte("<"+tag)); got != 1 {
+			t.Errorf("client.html has %d <%s> elements; the policy names one by its hash", got, tag)
 		}
 	}
 	for _, forbidden := range []string{"innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " style=", "onclick=", "src=", "http://127", "https://"} {
-		if bytes.Contains(consoleHTML, []byte(forbidden)) {
-			t.Errorf("console.html contains %q", forbidden)
+		if bytes.Contains(clientHTML, []byte(forbidden)) {
+			t.Errorf("client.html contains %q", forbidden)
 		}
 	}
-	if bytes.ContainsRune(consoleHTML, '\r') {
-		t.Error("console.html has carriage returns; browsers hash it without them")
+	if bytes.ContainsRune(clientHTML, '\r') {
+		t.Error("client.html has carriage returns; browsers hash it without them")
 	}
-	w := get(New(Options{}), "/")
+	w := get(New(Options{}), "/client")
 	if w.Code != http.StatusOK || !strings.HasPrefix(w.Header().Get("Content-Type"), "text/html") {
-		t.Errorf("GET /: %d %s", w.Code, w.Header().Get("Content-Type"))
+		t.Errorf("GET /client: %d %s", w.Code, w.Header().Get("Content-Type"))
 	}
 	policy := w.Header().Get("Content-Security-Policy")
 	for _, want := range []string{"default-src 'none'", "script-src 'sha256-", "style-src 'sha256-", "connect-src 'self' ws: wss:", "frame-ancestors 'none'", "base-uri 'none'", "form-action 'none'"} {
@@ -297,7 +316,7 @@ func TestConsolePage(t *testing.T) {
 	if strings.Contains(policy, "unsafe") {
 		t.Errorf("policy %q is loose", policy)
 	}
-	if body, err := io.ReadAll(w.Body); err != nil || !bytes.Equal(body, consoleHTML) {
+	if body, err := io.ReadAll(w.Body); err != nil || !bytes.Equal(body, clientHTML) {
 		t.Errorf("the page served is not the page embedded (%v)", err)
 	}
 }

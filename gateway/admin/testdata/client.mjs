@@ -1,6 +1,6 @@
-// Drives the console page of a running node in Chromium, as a developer would.
+// Drives the console's client page of a running node in Chromium, as a developer would.
 //
-//   ADMIN_URL=http://127.0.0.1:8001 node console.mjs
+//   ADMIN_URL=http://127.0.0.1:8001 node client.mjs
 //
 // The node must let anonymous clients subscribe (sluice serve --dev). Settings:
 //
@@ -38,7 +38,7 @@ const outDir = env('OUT_DIR');
 const patience = 6000; // ms, for each wait
 
 if (!adminURL) {
-  console.error('console: ADMIN_URL is not set');
+  console.error('client: ADMIN_URL is not set');
   process.exit(1);
 }
 
@@ -58,7 +58,7 @@ async function open(options) {
   const page = await context.newPage();
   page.on('pageerror', (err) => faults.push(`exception: ${err.message}`));
   page.on('console', (m) => { if (m.type() === 'error' && !expected(m.text())) faults.push(m.text()); });
-  await page.goto(`${adminURL}/`);
+  await page.goto(`${adminURL}/client`);
   return page;
 }
 
@@ -106,7 +106,7 @@ async function publishMany(name, count) {
     while (next < count) {
       const answer = await fetch(`${adminURL}/api/publish`, {
         method: 'POST', headers: { 'Content-Type': 'application/json' }, signal: AbortSignal.timeout(patience),
-        body: JSON.stringify({ channel: name, data: { burst: next++ } }),
+        body: JSON.stringify({ channel: name, b64data: btoa(JSON.stringify({ burst: next++ })) }),
       });
       if (!answer.ok) throw new Error(`a publish was refused: ${await answer.text()}`);
       await answer.arrayBuffer(); // to its end, so that the connection is used again
@@ -133,7 +133,7 @@ async function run() {
     await page.locator('#nodes', { hasText: expectNodes }).click();
     await see(page.locator('#node-list li'), '(this one)');
     await check(await page.locator('#node-list li').count() === Number(expectNodes), 'not all nodes are listed');
-    await shoot(page, 'console-nodes.png');
+    await shoot(page, 'client-nodes.png');
     await page.locator('#nodes').click();
   });
 
@@ -141,9 +141,9 @@ async function run() {
     await page.locator('#gaps-short', { hasText: expectGaps }).click();
     await page.locator('#gaps-list li').first().waitFor();
     await check(await page.locator('#gaps-list li').count() <= 5, 'more than five are shown');
-    await shoot(page, 'console-gaps-dark.png');
+    await shoot(page, 'client-gaps-dark.png');
     await page.emulateMedia({ colorScheme: 'light' });
-    await shoot(page, 'console-gaps-light.png');
+    await shoot(page, 'client-gaps-light.png');
     await page.emulateMedia({ colorScheme: 'dark' });
     await page.locator('#gaps-short').click();
   });
@@ -160,7 +160,7 @@ async function run() {
     await row.first().waitFor();
     await see(row.locator('.chip.good'), / (ms|s)$/);
     await see(row.locator('.chip'), channel);
-    await see(outcome(page), /^Published to \d/);
+    await see(outcome(page), /^Published/);
     await row.locator('summary').first().click();
     await see(row.locator('pre'), /"state": "shipped"/);
     await check(await page.locator('#messages img').count() === 0, 'a payload became markup');
@@ -216,9 +216,9 @@ async function run() {
     await see(row.locator('.chip'), `${channel}2`);
   });
 
-  await shoot(page, 'console-desktop-dark.png');
+  await shoot(page, 'client-desktop-dark.png');
   await page.emulateMedia({ colorScheme: 'light' });
-  await shoot(page, 'console-desktop-light.png');
+  await shoot(page, 'client-desktop-light.png');
 
   await step('copies the line for a terminal', async () => {
     await page.getByText('sluice', { exact: true }).last().click();
@@ -279,8 +279,8 @@ async function run() {
       .filter((e) => e.scrollWidth > 0 && e.getBoundingClientRect().right > 390.5 && !e.closest('.copy, .preview'))
       .map((e) => `${e.tagName.toLowerCase()} ${e.id || e.className}`));
     await check(wide.length === 0, `wider than a phone's screen: ${wide.join('; ')}`);
-    await shoot(phone, 'console-phone.png');
-    await shoot(phone, 'console-phone-full.png', { fullPage: true });
+    await shoot(phone, 'client-phone.png');
+    await shoot(phone, 'client-phone-full.png', { fullPage: true });
     await phone.locator('#disconnect').click();
     await see(phone.locator('#state'), 'Closed');
   });
@@ -289,7 +289,7 @@ async function run() {
     await page.route('**/api/info', (route) => route.abort());
     await see(page.locator('#ready'), 'Unreachable');
     await see(page.locator('#banner'), /^This node has not answered since \d\d:\d\d:\d\d/);
-    await shoot(page, 'console-unreachable.png');
+    await shoot(page, 'client-unreachable.png');
     await page.unroute('**/api/info');
     await see(page.locator('#ready'), 'Ready');
     await page.locator('#banner').waitFor({ state: 'hidden' });
@@ -304,10 +304,10 @@ try {
   await run();
 } catch (err) {
   status = 1;
-  console.error(`console: failed at "${current}": ${err.message}`);
+  console.error(`client: failed at "${current}": ${err.message}`);
   for (const page of browser.contexts().flatMap((c) => c.pages())) {
     console.error(await page.locator('body').innerText({ timeout: 1000 }).catch(() => '(the page cannot be read)'));
-    await shoot(page, 'console-failed.png').catch(() => {}); // the message above is what counts
+    await shoot(page, 'client-failed.png').catch(() => {}); // the message above is what counts
   }
 }
 await browser.close();

@@ -1,0 +1,189 @@
+// Exploring: what is known of a channel, a user or a connection, and what can be done about it.
+
+import { $, el, fill, table, chip, button, whole, plural, duration, bytes, setText } from './dom.js';
+import { ask } from './node.js';
+import { act, hint, twice, whenChanged, may } from './acting.js';
+import * as tail from './tail.js';
+
+const paths = { channel: 'channel', user: 'user', conn: 'conn' };
+const examples = { channel: 'news', user: '42', conn: 'the conn of an inbox entry' };
+
+let shown = ''; // hash of what is on the page
+
+const link = (kind, name) => {
+  const a = el('a', 'name', name);
+  a.href = `#/${kind}/${encodeURIComponent(name)}`;
+  return a;
+};
+
+export function go(hash) {
+  if (hash === shown) return;
+  shown = hash;
+  const [, kind, name] = /^#\/(channel|user|conn)\/(.+)$/.exec(hash) ?? [];
+  if (!kind) {
+    fill($('found'), intro());
+    return;
+  }
+  look(kind, decodeURIComponent(name));
+}
+
+const intro = () => el('section', 'card panel', el('div', 'card-head', el('h2', '', 'Look up')), el('div', 'panel-body', el('ul', 'plain',
+  el('li', '', el('b', '', 'a channel'), ': its rules, where its log stands, who is on it'),
+  el('li', '', el('b', '', 'a user'), ': the connections on this node and their channels'),
+  el('li', '', el('b', '', 'a connection'), ': by its name in the inbox'))));
+
+async function look(kind, name) {
+  document.querySelector(`[name=kind][value=${kind}]`).checked = true;
+  $('term').value = name;
+  const asked = shown;
+  try {
+    const nodes = kind === 'channel' ? await channel(name) : kind === 'user' ? await user(name) : await connection(name);
+    if (asked === shown) fill($('found'), ...nodes);
+  } catch (err) {
+    if (asked === shown) fill($('found'), el('section', 'card panel bad', el('div', 'card-head', el('h2', '', name)), el('div', 'panel-body', el('p', 'none', err.message))));
+  }
+}
+
+function again() {
+  const hash = shown;
+  shown = '';
+  go(hash);
+}
+
+const fact = (name, value) => (value === '' || value === null ? null : el('div', '', el('dt', '', name), el('dd', '', value)));
+
+function card(title, count, actions, ...body) {
+  return el('section', 'card panel', el('div', 'card-head', el('h2', '', title), el('span', 'count', count), el('div', 'tools', ...actions)), el('div', 'panel-body', ...body));
+}
+
+async function channel(name) {
+  const [c, conns] = await Promise.all([ask(`/api/channel?name=${encodeURIComponent(name)}`), ask(`/api/conns?channel=${encodeURIComponent(name)}`)]);
+  const r = c.rules;
+  const facts = el('dl', 'facts',
+    fact('on this node', plural(c.members, 'connection')),
+    fact('subscribed at Redis', c.heard ? 'yes' : c.members > 0 ? 'not confirmed' : 'no: nobody here is on it'),
+    fact('namespace', r.namespace || '(all others)'),
+    fact('who may', `subscribe: ${r.subscribe} · publish: ${r.publish}`),
+    fact('slow clients', r.policy),
+    fact('from clients', r.relay ? 'relayed to subscribers' : `to the inbox ${r.inbox}`),
+    fact('log', r.durable ? '' : 'none: not durable'));
+  if (c.log) {
+    facts.append(fact('last position', c.log.last === '0' ? 'none' : c.log.last), fact('epoch', c.log.epoch || '–'),
+      fact('kept', `${plural(c.log.entries, 'entry', 'entries')}${r.last_value ? ', the newest counts' : ''}`));
+    if (c.log.newest) facts.append(fact('newest', `${duration(Math.max(0, (Date.now() - new Date(c.log.newest)) / 1000))} ago`));
+  }
+  return [
+    card(name, c.heard ? 'channel, live' : 'channel', [button('Follow', 'primary small', () => tail.follow([name])), button('Refresh', 'small', again)],
+      facts, c.fault ? el('p', 'fault', `Redis did not tell everything: ${c.fault}`) : null),
+    connections(conns, 'Connections on this node', r.presence ? '' : ''),
+    presence(c, r),
+    publisher(name),
+  ];
+}
+
+function presence(c, r) {
+  if (!r.presence) return card('Presence', 'not kept by this namespace', []);
+  if (!c.who) return null;
+  const rows = c.who.some.map((p) => [link('conn', p.conn), p.user ? link('user', p.user) : el('span', 'muted', 'anonymous'), `${duration(Math.max(0, (Date.now() - new Date(p.since)) / 1000))}`]);
+  return card('Presence', `${plural(c.who.connections, 'connection')}, ${plural(c.who.users, 'user')} on all nodes`, [],
+    rows.length === 0 ? el('p', 'none', 'Nobody is present.') : table(['connection', 'user', '#for'], rows),
+    c.who.connections > rows.length ? el('p', 'none', `${whole(rows.length)} of them are listed.`) : null);
+}
+
+// connections lists some; each can be closed.
+function connections(found, title, empty = 'None on this node; it may have some on others.') {
+  const result = el('output', '');
+  const rows = found.conns.map((c) => [
+    link('conn', c.conn), c.user ? link('user', c.user) : el('span', 'muted', 'anonymous'), chip(c.dialect), c.remote,
+    el('span', 'chips', ...c.channels.slice(0, 3).map((n) => link('channel', n)), c.channels.length + c.more > 3 ? el('span', 'muted', `and ${c.channels.length + c.more - 3} more`) : null),
+    twice('Disconnect', 'Sure?', 'small danger', () => disconnect({ client: c.conn }, 'The connection', result)),
+  ]);
+  return card(title, plural(found.total, 'connection'), [],
+    rows.length === 0 ? el('p', 'none', empty || 'None on this node.') : table(['connection', 'user', 'dialect', 'from', 'channels', '#'], rows),
+    found.total > rows.length ? el('p', 'none', `${whole(rows.length)} of them are listed.`) : null, result);
+}
+
+async function disconnect(whom, who, result) {
+  result.dataset.tone = '';
+  setText(result, 'Disconnecting…');
+  try {
+    await act('/api/disconnect', whom);
+    result.dataset.tone = 'good';
+    setText(result, `${who} was told to go; all nodes were asked. Clients may come back.`);
+    setTimeout(again, 700);
+  } catch (err) {
+    result.dataset.tone = 'bad';
+    setText(result, `Not disconnected: ${err.message}`);
+  }
+}
+
+async function user(name) {
+  const found = await ask(`/api/conns?user=${encodeURIComponent(name)}`);
+  const names = [...new Set([`#${name}`, ...found.conns.flatMap((c) => c.channels)])].slice(0, 32);
+  const result = el('output', '');
+  return [
+    card(name, 'user', [
+      button('Follow', 'primary small', () => tail.follow(names)), button('Refresh', 'small', again),
+      twice('Disconnect all', 'On all nodes: sure?', 'small danger', () => disconnect({ user: name }, `User ${name}`, result)),
+    ], el('p', 'none', `Following shows #${name}, the user’s own channel${names.length > 1 ? `, and the ${plural(names.length - 1, 'channel')} of the connections below` : ''}.`), result, hint()),
+    connections(found, 'Connections on this node'),
+  ];
+}
+
+async function connection(name) {
+  const found = await ask(`/api/conns?conn=${encodeURIComponent(name)}`);
+  const c = found.conns[0];
+  const nodes = [connections(found, 'Connection', 'No connection of this node has this name: it has ended, or is on another node.')];
+  if (c) {
+    nodes.push(card('Channels', plural(c.channels.length + c.more, 'channel'), c.channels.length > 0 ? [button('Follow', 'primary small', () => tail.follow(c.channels))] : [],
+      el('p', 'chips', ...c.channels.map((n) => link('channel', n)), c.more ? el('span', 'muted', `and ${c.more} more`) : null)), hint());
+  }
+  return nodes;
+}
+
+// publisher is the form that publishes on a channel.
+function publisher(name) {
+  const text = el('textarea', '');
+  text.rows = 3;
+  text.spellcheck = false;
+  text.id = 'payload';
+  text.value = '{"hello":"from the console"}';
+  const label = el('label', '', 'Payload');
+  label.htmlFor = 'payload';
+  const result = el('output', '');
+  result.id = 'published';
+  const go = el('button', 'primary', 'Publish');
+  go.type = 'submit';
+  const form = el('form', 'publish', label, text, el('div', 'row', go, result), hint());
+  form.addEventListener('submit', async (e) => {
+    e.preventDefault();
+    result.dataset.tone = '';
+    const payload = new TextEncoder().encode(text.value);
+    try {
+      const done = await act('/api/publish', { channel: name, b64data: btoa(Array.from(payload, (x) => String.fromCharCode(x)).join('')) });
+      result.dataset.tone = 'good';
+      setText(result, `Published ${bytes(payload.length)}${done.offset ? ` at position ${done.offset}` : ''}.`);
+    } catch (err) {
+      result.dataset.tone = 'bad';
+      setText(result, `Not published: ${err.message}`);
+    }
+  });
+  text.addEventListener('keydown', (e) => { if (e.key === 'Enter' && (e.ctrlKey || e.metaKey)) { e.preventDefault(); form.requestSubmit(); } });
+  const node = card('Publish', '', [], form);
+  whenChanged(go, () => { go.disabled = !may(); text.disabled = !may(); });
+  return node;
+}
+
+export function build() {
+  tail.build();
+  for (const radio of document.getElementsByName('kind')) radio.addEventListener('change', () => { $('term').placeholder = examples[radio.value]; $('term').focus(); });
+  $('search').addEventListener('submit', (e) => {
+    e.preventDefault();
+    const name = $('term').value.trim();
+    const kind = document.querySelector('[name=kind]:checked').value;
+    if (!name) return;
+    const hash = `#/${paths[kind]}/${encodeURIComponent(name)}`;
+    if (hash === location.hash) again();
+    else location.hash = hash;
+  });
+}
