@@ -251,13 +251,15 @@ func TestAPI(t *testing.T) {
 			t.Errorf("%s, Allow %q", response.Status, response.Header.Get("Allow"))
 		}
 	})
-	t.Run("the console still publishes", func(t *testing.T) {
-		if status, answer := n.api("/api/publish", `{"channel":"a","text":"x"}`, "Content-Type", "application/json"); status != 200 || !strings.Contains(answer, `"receivers":`) {
-			t.Errorf("%d %s", status, answer)
+	t.Run("without a key", func(t *testing.T) {
+		for _, path := range []string{"/api/publish", "/api/disconnect", "/api/presence"} {
+			if status, answer := n.api(path, `{"channel":"a","data":1}`, "Content-Type", "application/json"); status != 401 || !strings.Contains(answer, `"code":101`) {
+				t.Errorf("%s: %d %s", path, status, answer)
+			}
 		}
 	})
 	t.Run("off", func(t *testing.T) {
-		n := startNode(t, "--dev").ready()
+		n := startNode(t).ready()
 		for _, fields := range [][]string{nil, {"X-API-Key", ""}, {"X-API-Key", testAPIKey}, {"Authorization", "apikey "}} {
 			if status, answer := n.api("/api/broadcast", `{}`, fields...); status != 403 || !strings.Contains(answer, "configure api.key") {
 				t.Errorf("%q: %d %s", fields, status, answer)

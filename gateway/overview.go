@@ -8,18 +8,26 @@ import (
 
 	"sluice/gateway/admin"
 	"sluice/gateway/hub"
+	"sluice/loop"
 	"sluice/pubsub"
 )
 
 // This file is what the console shows, made from the same snapshot as /metrics.
 
-func (a *App) overview() admin.Overview {
+// lookout looks at a node for the console. It belongs to the goroutine that calls overview.
+type lookout struct {
+	app    *App
+	before loop.Distribution // of deliveries, when it looked last
+}
+
+func (w *lookout) overview() admin.Overview {
+	a := w.app
 	s := a.snapshot()
 	o := admin.Overview{
 		Leaving:    a.isLeaving(),
 		Limit:      int64(a.engine.Limit()),
 		Links:      links(s.broker.Lanes),
-		Reactors:   []admin.Reactor{},
+		Reactors:   reactors(a.engine.Loads()),
 		Inbox:      inboxState(s.inbox, a.inbox.Lags()),
 		Losses:     s.losses(),
 		Refusals:   s.refusals(),
@@ -28,7 +36,39 @@ func (a *App) overview() admin.Overview {
 		GapsOpen:   int64(a.gaps.Open()),
 	}
 	o.Sample = s.sample(&o)
+	lately := s.loop.Delivery
+	for i, n := range w.before.Counts {
+		lately.Counts[i] -= n
+	}
+	w.before = s.loop.Delivery
+	o.Sample.DeliveryP50, o.Sample.DeliveryP99 = quantile(&lately, 0.5), quantile(&lately, 0.99)
 	return o
+}
+
+// quantile is what the fraction q of durations did not exceed, in seconds, as exactly as the
+// buckets tell; -1 where there are none.
+func quantile(d *loop.Distribution, q float64) float64 {
+	total := d.Total()
+	if total <= 0 {
+		return -1
+	}
+	left, from := q*float64(total), time.Duration(0)
+	for i, to := range loop.DurationBounds {
+		n := float64(d.Counts[i])
+		if left <= n && n > 0 {
+			return (float64(from) + left/n*float64(to-from)) / float64(time.Second)
+		}
+		left, from = left-n, to
+	}
+	return from.Seconds() // beyond the last bound nothing is known
+}
+
+func reactors(loads []loop.Load) []admin.Reactor {
+	list := make([]admin.Reactor, 0, len(loads))
+	for i, l := range loads {
+		list = append(list, admin.Reactor{Index: i, Connections: l.Connections, LongestTurn: l.Longest.Seconds()})
+	}
+	return list
 }
 
 // isLeaving reports whether the node drains.
@@ -45,7 +85,6 @@ func (a *App) isLeaving() bool {
 func (s *snapshot) sample(o *admin.Overview) admin.Sample {
 	v := admin.Sample{
 		Time:        time.Now().UnixMilli(),
-		DeliveryP50: -1, DeliveryP99: -1,
 		Connections: s.loop.Connections, Subscriptions: s.hub.Subscriptions, Channels: s.hub.Channels,
 		MessagesIn: s.loop.MessagesIn, Deliveries: s.hub.Delivered, Writes: s.loop.FramesOut,
 		BytesIn: s.loop.BytesIn, BytesOut: s.loop.BytesOut, Backlog: s.loop.Backlog,

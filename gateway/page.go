@@ -34,7 +34,7 @@ func (a *App) adminOptions() admin.Options {
 	if a.acts() == admin.ActsOpen {
 		o.Open = a.api.Open()
 	}
-	o.Watch = admin.NewWatch(o, a.overview)
+	o.Watch = admin.NewWatch(o, (&lookout{app: a}).overview)
 	a.watch = o.Watch
 	return o
 }
@@ -90,6 +90,7 @@ func (a *App) info() admin.Info {
 	return admin.Info{
 		Version:       version,
 		Node:          a.node.ID,
+		Life:          a.node.Life,
 		Started:       a.started,
 		Dev:           a.config.Dev,
 		Prefix:        a.config.Prefix,

@@ -12,6 +12,7 @@ import (
 type Info struct {
 	Version string    `json:"version"`
 	Node    string    `json:"node"`
+	Life    string    `json:"life"` // what the names of its connections begin with
 	Started time.Time `json:"started"`
 	Uptime  float64   `json:"uptime_seconds"` // filled in by New's handler
 	Dev     bool      `json:"dev"`

@@ -57,7 +57,7 @@ type Link struct {
 type Reactor struct {
 	Index       int     `json:"index"`
 	Connections int64   `json:"connections"`
-	LongestTurn float64 `json:"longest_turn"` // s, lately; -1: not known
+	LongestTurn float64 `json:"longest_turn"` // s, of the last 15 to 30 seconds
 }
 
 // InboxState is how far what clients say has come.

@@ -16,6 +16,21 @@ const link = (kind, name) => {
   return a;
 };
 
+// connLink is short for connections of this node: what they have in common is left out.
+function connLink(conn) {
+  const a = link('conn', conn);
+  const cut = conn.lastIndexOf('.');
+  if (cut > 0 && life !== '' && conn.slice(0, cut) === life) a.textContent = `…${conn.slice(cut)}`;
+  a.title = conn;
+  return a;
+}
+
+let life = ''; // of this node: what the names of its connections begin with
+
+export function learn(o) {
+  life = o.life;
+}
+
 export function go(hash) {
   if (hash === shown) return;
   shown = hash;
@@ -56,6 +71,11 @@ function card(title, count, actions, ...body) {
   return el('section', 'card panel', el('div', 'card-head', el('h2', '', title), el('span', 'count', count), el('div', 'tools', ...actions)), el('div', 'panel-body', ...body));
 }
 
+function long(node) {
+  node.classList.add('long');
+  return node;
+}
+
 async function channel(name) {
   const [c, conns] = await Promise.all([ask(`/api/channel?name=${encodeURIComponent(name)}`), ask(`/api/conns?channel=${encodeURIComponent(name)}`)]);
   const r = c.rules;
@@ -65,7 +85,7 @@ async function channel(name) {
     fact('namespace', r.namespace || '(all others)'),
     fact('who may', `subscribe: ${r.subscribe} · publish: ${r.publish}`),
     fact('slow clients', r.policy),
-    fact('from clients', r.relay ? 'relayed to subscribers' : `to the inbox ${r.inbox}`),
+    fact('from clients', r.relay ? 'relayed to subscribers' : `stream ${r.inbox}`),
     fact('log', r.durable ? '' : 'none: not durable'));
   if (c.log) {
     facts.append(fact('last position', c.log.last === '0' ? 'none' : c.log.last), fact('epoch', c.log.epoch || '–'),
@@ -75,18 +95,18 @@ async function channel(name) {
   return [
     card(name, c.heard ? 'channel, live' : 'channel', [button('Follow', 'primary small', () => tail.follow([name])), button('Refresh', 'small', again)],
       facts, c.fault ? el('p', 'fault', `Redis did not tell everything: ${c.fault}`) : null),
-    connections(conns, 'Connections on this node', r.presence ? '' : ''),
-    presence(c, r),
     publisher(name),
+    connections(conns, 'Connections on this node'),
+    presence(c, r),
   ];
 }
 
 function presence(c, r) {
   if (!r.presence) return card('Presence', 'not kept by this namespace', []);
   if (!c.who) return null;
-  const rows = c.who.some.map((p) => [link('conn', p.conn), p.user ? link('user', p.user) : el('span', 'muted', 'anonymous'), `${duration(Math.max(0, (Date.now() - new Date(p.since)) / 1000))}`]);
+  const rows = c.who.some.map((p) => [connLink(p.conn), p.user ? link('user', p.user) : el('span', 'muted', 'anonymous'), `${duration(Math.max(0, (Date.now() - new Date(p.since)) / 1000))}`]);
   return card('Presence', `${plural(c.who.connections, 'connection')}, ${plural(c.who.users, 'user')} on all nodes`, [],
-    rows.length === 0 ? el('p', 'none', 'Nobody is present.') : table(['connection', 'user', '#for'], rows),
+    rows.length === 0 ? el('p', 'none', 'Nobody is present.') : long(table(['connection', 'user', '#for'], rows)),
     c.who.connections > rows.length ? el('p', 'none', `${whole(rows.length)} of them are listed.`) : null);
 }
 
@@ -94,12 +114,12 @@ function presence(c, r) {
 function connections(found, title, empty = 'None on this node; it may have some on others.') {
   const result = el('output', '');
   const rows = found.conns.map((c) => [
-    link('conn', c.conn), c.user ? link('user', c.user) : el('span', 'muted', 'anonymous'), chip(c.dialect), c.remote,
+    connLink(c.conn), c.user ? link('user', c.user) : el('span', 'muted', 'anonymous'), chip(c.dialect), c.remote,
     el('span', 'chips', ...c.channels.slice(0, 3).map((n) => link('channel', n)), c.channels.length + c.more > 3 ? el('span', 'muted', `and ${c.channels.length + c.more - 3} more`) : null),
     twice('Disconnect', 'Sure?', 'small danger', () => disconnect({ client: c.conn }, 'The connection', result)),
   ]);
   return card(title, plural(found.total, 'connection'), [],
-    rows.length === 0 ? el('p', 'none', empty || 'None on this node.') : table(['connection', 'user', 'dialect', 'from', 'channels', '#'], rows),
+    rows.length === 0 ? el('p', 'none', empty) : long(table(['connection', 'user', 'dialect', 'from', 'channels', '#'], rows)),
     found.total > rows.length ? el('p', 'none', `${whole(rows.length)} of them are listed.`) : null, result);
 }
 
@@ -144,7 +164,7 @@ async function connection(name) {
 // publisher is the form that publishes on a channel.
 function publisher(name) {
   const text = el('textarea', '');
-  text.rows = 3;
+  text.rows = 2;
   text.spellcheck = false;
   text.id = 'payload';
   text.value = '{"hello":"from the console"}';

@@ -19,6 +19,7 @@ listen({
     trouble = '';
     add(o.sample);
     acting.learn(o);
+    explore.learn(o);
     overview.lookAtGaps(o);
     if (!$('overview').hidden && !document.hidden) {
       drawAll(o);

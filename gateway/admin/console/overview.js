@@ -18,7 +18,7 @@ const cards = [
     sub: (o) => `${bytes(o.sample.bytes_out)} out · ${bytes(o.sample.backlog)} wait for slow clients` },
   { id: 'latency', title: 'Delivery latency', format: span, hint: 'From a message’s arrival from Redis to the last client that it was written to',
     series: [{ name: '99 %', value: level('delivery_p99'), tone: 'a' }, { name: '50 %', value: level('delivery_p50'), tone: 'b' }],
-    sub: (o, said) => (said[0] === '–' ? 'nothing was delivered in this second' : '99 of 100 took no longer') },
+    sub: (o, said) => (said[0] === '–' ? 'nothing was delivered in this second' : `99 of 100 took no longer, half ${said[1]}`) },
   { id: 'proof', title: 'Redis proof age', format: span, hint: 'Age of the newest probe that went through Redis and came back, on the link where it is oldest', least: 2,
     series: [{ name: 'oldest', value: level('proof_age'), tone: 'a' }],
     sub: (o) => (o.sample.proof_age < 0 ? 'a link has never proven anything' : `round trip ${span(o.sample.probe)} · ${o.redis.ok ? 'delivering' : 'not delivering'}`) },
@@ -35,10 +35,10 @@ const cards = [
 
 const panels = {};
 
-function panel(id, title, hint, wide) {
+function panel(id, title, hint, size = '') {
   const body = el('div', 'panel-body');
   const count = el('span', 'count');
-  const card = el('section', `card panel${wide ? ' wide' : ''}`, el('div', 'card-head', el('h2', '', title), el('span', 'hint', hint), count), body);
+  const card = el('section', `card panel ${size}`, el('div', 'card-head', el('h2', '', title), el('span', 'hint', hint), count), body);
   card.id = `panel-${id}`;
   card.setAttribute('aria-label', title);
   $('panels').append(card);
@@ -47,14 +47,14 @@ function panel(id, title, hint, wide) {
 
 export function build() {
   for (const of of cards) $('plots').append(new Plot(of).card);
-  panel('links', 'Redis links', 'one subscribe connection each');
+  panel('links', 'Redis links', 'one subscribe connection each', 'wide');
+  panel('losses', 'Losses and gaps', 'what clients may have missed', 'wide');
+  panel('inbox', 'Inbox streams', 'how far services have read', 'wide');
+  panel('namespaces', 'Namespaces', 'since the start', 'wide');
   panel('reactors', 'Reactors', 'event loops');
-  panel('losses', 'Losses and gaps', 'what clients may have missed');
-  panel('inbox', 'Inbox streams', 'how far services have read');
   panel('refusals', 'Refusals and limits', 'by status and setting');
   panel('closes', 'Closes', 'by code and side');
-  panel('namespaces', 'Namespaces', 'since the start', true);
-  panel('nodes', 'Nodes', 'by their leases in Redis', true);
+  panel('nodes', 'Nodes', 'by their leases in Redis', 'whole');
 }
 
 // put replaces what a panel shows, unless it is the same: a selection is not lost.
@@ -119,7 +119,7 @@ function showReactors(o) {
     m.setAttribute('aria-label', 'share of the fullest');
     return m;
   };
-  const turn = (s) => (s < 0 ? '–' : chip(span(s), s > 0.1 ? 'bad' : s > 0.02 ? 'warn' : 'good'));
+  const turn = (s) => (s < 0 ? '–' : chip(span(s), s > 0.25 ? 'bad' : s > 0.1 ? 'warn' : 'good'));
   put('reactors', o.reactors, table(['#reactor', '#connections', '', '#longest turn'],
     o.reactors.map((x) => [whole(x.index), whole(x.connections), meter(x.connections), turn(x.longest_turn)])));
 }

@@ -4,7 +4,7 @@
 import { el, clock, setText } from './dom.js';
 
 export const stretch = 300e3; // ms
-const width = 300, height = 72, pad = 3;
+const width = 300, height = 80, floor = 2, ceiling = 16; // of the drawing; above the ceiling stands what it is worth
 const plots = [];
 let samples = []; // oldest first
 let pointed = null; // ms since 1970; null: nothing is pointed at
@@ -49,7 +49,8 @@ export class Plot {
     this.top = el('span', 'top');
     this.readout = el('span', 'readout');
     this.svg = svg('svg', { viewBox: `0 0 ${width} ${height}`, preserveAspectRatio: 'none', 'aria-hidden': 'true' });
-    this.svg.append(svg('line', { class: 'base', x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 }));
+    this.svg.append(svg('line', { class: 'base', x1: 0, x2: width, y1: height - 0.5, y2: height - 0.5 }),
+      svg('line', { class: 'grid', x1: 0, x2: width, y1: ceiling, y2: ceiling }));
     this.areas = of.series.map((s) => this.path(`area ${s.tone}`));
     this.lines = of.series.map((s) => this.path(`line ${s.tone}`));
     this.cross = svg('line', { class: 'cross', y1: 0, y2: height, visibility: 'hidden' });
@@ -98,14 +99,14 @@ export class Plot {
     const most = Math.max(this.of.least ?? 0, ...values.flat().filter((v) => v !== null));
     const top = nice(most);
     const x = (t) => width - ((end - t) / stretch) * width;
-    const y = (v) => height - pad - (v / top) * (height - 2 * pad);
+    const y = (v) => height - floor - (v / top) * (height - floor - ceiling);
     values.forEach((list, i) => {
       const runs = split(list);
       this.lines[i].setAttribute('d', runs.map((run) => trace(run, list, x, y)).join(''));
       this.areas[i].setAttribute('d', i > 0 ? '' : runs.map((run) =>
         `${trace(run, list, x, y)}L${x(samples[run.at(-1)].time).toFixed(1)} ${height}L${x(samples[run[0]].time).toFixed(1)} ${height}Z`).join(''));
     });
-    setText(this.top, most > 0 ? this.of.format(top) : '');
+    setText(this.top, this.of.format(top));
     this.show(values, overview, x);
   }
 
