@@ -147,7 +147,7 @@ func (l *listener) tail(w http.ResponseWriter, r *http.Request, channels []strin
 	defer func() {
 		cancel()
 		if ended != nil {
-			<-ended // that it was stopped is no fault
+			_ = <-ended // that it was stopped is no fault
 		}
 	}()
 	first, err := json.Marshal(batch{Channels: channels})
