@@ -89,7 +89,7 @@ func TestLookingUp(t *testing.T) {
 	})
 	slices.SortFunc(found.Conns, func(a, b admin.Conn) int { return strings.Compare(a.Dialect, b.Dialect) })
 	one := found.Conns[0]
-	if one.Dialect != "plain" || found.Conns[1].Dialect != "sluice.v1" || one.User != "42" || !strings.HasPrefix(one.Remote, "127.0.0.1:") || !slices.Equal(one.Channels, []string{"orders:7", "news"}) {
+	if one.Dialect != "plain" || found.Conns[1].Dialect != "v1" || one.User != "42" || !strings.HasPrefix(one.Remote, "127.0.0.1:") || !slices.Equal(one.Channels, []string{"orders:7", "news"}) {
 		t.Errorf("%+v", found)
 	}
 	if same := look[admin.Conns](n, "/api/conns?conn="+url.QueryEscape(one.Conn)); same.Total != 1 || same.Conns[0].Conn != one.Conn {

@@ -3,11 +3,11 @@ package main
 import (
 	"cmp"
 	"slices"
-	"strconv"
 	"time"
 
 	"sluice/gateway/admin"
-	"sluice/gateway/hub"
+	"sluice/gateway/reason"
+	"sluice/gateway/session"
 	"sluice/loop"
 	"sluice/pubsub"
 )
@@ -27,12 +27,14 @@ func (w *lookout) overview() admin.Overview {
 		Leaving:    a.isLeaving(),
 		Limit:      int64(a.engine.Limit()),
 		Links:      links(s.broker.Lanes),
+		Dialects:   dialects(&s.loop),
 		Reactors:   reactors(a.engine.Loads()),
 		Inbox:      inboxState(s.inbox, a.inbox.Lags()),
 		Losses:     s.losses(),
 		Refusals:   s.refusals(),
+		Limits:     counted(s.limits()),
 		Closes:     s.closes(),
-		Namespaces: namespaces(a.now.Load().lossy),
+		Namespaces: namespaces(a.now.Load().tallies),
 		GapsOpen:   int64(a.gaps.Open()),
 	}
 	o.Sample = s.sample(&o)
@@ -86,7 +88,7 @@ func (s *snapshot) sample(o *admin.Overview) admin.Sample {
 	v := admin.Sample{
 		Time:        time.Now().UnixMilli(),
 		Connections: s.loop.Connections, Subscriptions: s.hub.Subscriptions, Channels: s.hub.Channels,
-		MessagesIn: s.loop.MessagesIn, Deliveries: s.hub.Delivered, Writes: s.loop.FramesOut,
+		MessagesIn: s.loop.MessagesIn, Deliveries: s.hub.Delivered,
 		BytesIn: s.loop.BytesIn, BytesOut: s.loop.BytesOut, Backlog: s.loop.Backlog,
 		InboxWritten: s.inbox.Written, InboxFailed: s.app.node.Counters.InboxFailed.Load(),
 		Missed: sum(o.Losses), Refused: sum(o.Refusals),
@@ -105,6 +107,9 @@ func (s *snapshot) sample(o *admin.Overview) admin.Sample {
 	}
 	for _, c := range o.Closes {
 		v.Closed += c.N
+	}
+	for _, d := range o.Dialects {
+		v.MessagesOut += d.Out
 	}
 	return v
 }
@@ -143,8 +148,8 @@ func inboxState(s pubsub.InboxStats, lags []pubsub.StreamLag) admin.InboxState {
 // losses is what clients may have missed on this node, and what slow ones did.
 func (s *snapshot) losses() []admin.Count {
 	gaps := map[string]int64{}
-	for _, g := range s.app.now.Load().lossy {
-		for cause, n := range causes(g) {
+	for _, t := range s.app.now.Load().tallies {
+		for cause, n := range causes(&t.gaps) {
 			gaps["gap: "+string(cause)] += n
 		}
 	}
@@ -163,18 +168,29 @@ func (s *snapshot) losses() []admin.Count {
 	return counts
 }
 
-// refusals are requests by the status that they were refused with, and clients that reached
-// other limits, by the setting.
+// refusals are requests by the reason for which they were refused.
 func (s *snapshot) refusals() []admin.Count {
-	counts := map[string]int64{}
-	for status := range s.app.node.Counters.Refused {
-		counts["HTTP "+strconv.Itoa(status)] = s.app.node.Counters.Refused[status].Load()
-	}
-	for setting, n := range s.limits() {
-		counts[setting] = n
-	}
-	return counted(counts)
+	counts := []admin.Count{}
+	s.app.node.Counters.Reasons.Refused(func(why reason.Reason, n int64) {
+		if n > 0 {
+			counts = append(counts, admin.Count{Name: string(why), N: n, Meaning: meanings[why]})
+		}
+	})
+	slices.SortFunc(counts, more)
+	return counts
 }
+
+// meanings are what the reasons mean to an operator.
+var meanings = func() map[reason.Reason]string {
+	all := map[reason.Reason]string{}
+	for _, row := range reason.Table {
+		all[row.Reason] = row.Meaning
+	}
+	return all
+}()
+
+// more puts the greater count first.
+func more(a, b admin.Count) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Name, b.Name)) }
 
 // counted are those that are not zero, the greatest first.
 func counted(by map[string]int64) []admin.Count {
@@ -184,29 +200,47 @@ func counted(by map[string]int64) []admin.Count {
 			counts = append(counts, admin.Count{Name: name, N: n})
 		}
 	}
-	slices.SortFunc(counts, func(a, b admin.Count) int { return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Name, b.Name)) })
+	slices.SortFunc(counts, more)
 	return counts
 }
 
+// closes are the ends of WebSocket connections: why this node ended them, and how clients did.
 func (s *snapshot) closes() []admin.Close {
 	closes := []admin.Close{}
+	s.app.node.Counters.Reasons.Closed(func(code string, why reason.Reason, n int64) {
+		closes = append(closes, admin.Close{Code: code, By: "node", Reason: string(why), N: n, Meaning: meanings[why]})
+	})
 	s.app.node.Counters.Closed.Each(func(code, by string, n int64) {
-		closes = append(closes, admin.Close{Code: code, By: by, N: n})
+		if by == "client" {
+			closes = append(closes, admin.Close{Code: code, By: by, N: n})
+		}
 	})
 	slices.SortFunc(closes, func(a, b admin.Close) int {
-		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Code, b.Code), cmp.Compare(a.By, b.By))
+		return cmp.Or(cmp.Compare(b.N, a.N), cmp.Compare(a.Code, b.Code), cmp.Compare(a.By, b.By), cmp.Compare(a.Reason, b.Reason))
 	})
 	return closes
 }
 
-func namespaces(lossy map[string]*hub.Gaps) []admin.Namespace {
-	list := make([]admin.Namespace, 0, len(lossy))
-	for name, g := range lossy {
+func dialects(s *loop.Stats) []admin.Dialect {
+	list := make([]admin.Dialect, 0, len(session.KindNames))
+	for kind, name := range session.KindNames {
+		t := s.Kinds[kind]
+		list = append(list, admin.Dialect{Name: name, Clients: t.Open, In: t.MessagesIn, Out: t.MessagesOut, BytesIn: t.BytesIn, BytesOut: t.BytesOut})
+	}
+	return list
+}
+
+func namespaces(tallies map[string]*tally) []admin.Namespace {
+	list := make([]admin.Namespace, 0, len(tallies))
+	for name, t := range tallies {
 		by := map[string]int64{}
-		for cause, n := range causes(g) {
+		for cause, n := range causes(&t.gaps) {
 			by[string(cause)] = n
 		}
-		list = append(list, admin.Namespace{Name: name, Gaps: counted(by)})
+		list = append(list, admin.Namespace{
+			Name: name, Gaps: counted(by), Channels: t.usage.Channels.Load(), Subscriptions: t.usage.Subscriptions.Load(),
+			Messages: t.usage.Messages.Load(), Out: t.usage.Out.Load(),
+		})
 	}
 	slices.SortFunc(list, func(a, b admin.Namespace) int { return cmp.Compare(a.Name, b.Name) })
 	return list

@@ -11,20 +11,20 @@ type Sample struct {
 	Channels      int64   `json:"channels"`
 	DeliveryP50   float64 `json:"delivery_p50"` // s, of what was delivered since the sample before; -1: nothing was
 	DeliveryP99   float64 `json:"delivery_p99"`
-	MessagesIn    int64   `json:"messages_in"` // counter: from clients
-	Deliveries    int64   `json:"deliveries"`  // counter: from Redis, for channels with members here
-	Writes        int64   `json:"writes"`      // counter: handed to connections, those of one channel and burst as one
-	BytesIn       int64   `json:"bytes_in"`    // counter
-	BytesOut      int64   `json:"bytes_out"`   // counter
-	Backlog       int64   `json:"backlog"`     // bytes that wait for clients whose sockets are full
-	ProofAge      float64 `json:"proof_age"`   // s, of the link whose newest probe is the oldest; -1: one has never proven anything
-	Probe         float64 `json:"probe"`       // s, that the slowest link's newest probe took through Redis and back
+	MessagesIn    int64   `json:"messages_in"`  // counter: from clients
+	Deliveries    int64   `json:"deliveries"`   // counter: from Redis, for channels with members here
+	MessagesOut   int64   `json:"messages_out"` // counter: to clients
+	BytesIn       int64   `json:"bytes_in"`     // counter
+	BytesOut      int64   `json:"bytes_out"`    // counter
+	Backlog       int64   `json:"backlog"`      // bytes that wait for clients whose sockets are full
+	ProofAge      float64 `json:"proof_age"`    // s, of the link whose newest probe is the oldest; -1: one has never proven anything
+	Probe         float64 `json:"probe"`        // s, that the slowest link's newest probe took through Redis and back
 	InboxWritten  int64   `json:"inbox_written"`
 	InboxFailed   int64   `json:"inbox_failed"` // counter, like inbox_written
 	InboxLag      int64   `json:"inbox_lag"`    // entries that the consumer group furthest behind has not been given
 	Missed        int64   `json:"missed"`       // counter: messages lost or dropped, and gaps
-	Refused       int64   `json:"refused"`      // counter: requests and sockets
-	Closed        int64   `json:"closed"`       // counter: connections ended by this node's decision or abnormally
+	Refused       int64   `json:"refused"`      // counter: requests
+	Closed        int64   `json:"closed"`       // counter: WebSocket connections ended
 }
 
 // Overview is what the console shows of a node and its newest sample.
@@ -35,9 +35,11 @@ type Overview struct {
 	Sample     Sample      `json:"sample"`
 	Links      []Link      `json:"links"`
 	Reactors   []Reactor   `json:"reactors"`
+	Dialects   []Dialect   `json:"dialects"`
 	Inbox      InboxState  `json:"inbox"`
 	Losses     []Count     `json:"losses"`   // that there were
-	Refusals   []Count     `json:"refusals"` // by status, and limits reached by setting
+	Refusals   []Count     `json:"refusals"` // by reason
+	Limits     []Count     `json:"limits"`   // reached by clients, by setting
 	Closes     []Close     `json:"closes"`
 	Namespaces []Namespace `json:"namespaces"`
 	GapsOpen   int64       `json:"gaps_open"` // that have not ended
@@ -85,8 +87,9 @@ type Group struct {
 
 // Count is a counter with a name.
 type Count struct {
-	Name string `json:"name"`
-	N    int64  `json:"n"`
+	Name    string `json:"name"`
+	N       int64  `json:"n"`
+	Meaning string `json:"meaning,omitempty"` // to an operator
 }
 
 // Close is how many WebSocket connections have ended in one way.
@@ -94,12 +97,30 @@ type Close struct {
 	Code string `json:"code"`
 	By   string `json:"by"` // node or client
 	N    int64  `json:"n"`
+
+	Reason  string `json:"reason,omitempty"` // the node's
+	Meaning string `json:"meaning,omitempty"`
+}
+
+// Dialect is what those who speak it come to. All but Clients are counters.
+type Dialect struct {
+	Name     string `json:"name"`
+	Clients  int64  `json:"clients"`
+	In       int64  `json:"messages_in"`
+	Out      int64  `json:"messages_out"`
+	BytesIn  int64  `json:"bytes_in"`
+	BytesOut int64  `json:"bytes_out"`
 }
 
 // Namespace is what is counted for one.
 type Namespace struct {
 	Name string  `json:"name"`
 	Gaps []Count `json:"gaps"` // by cause
+
+	Channels      int64 `json:"channels"`
+	Subscriptions int64 `json:"subscriptions"`
+	Messages      int64 `json:"messages"`     // counter: from Redis
+	Out           int64 `json:"messages_out"` // counter: to clients
 }
 
 // remembered is for how many samples the plots go back.

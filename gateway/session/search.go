@@ -34,7 +34,7 @@ type Described struct {
 // lister is a dialect that tells of its connections.
 type lister interface {
 	host
-	dialectName() string
+	kind() Kind
 	eachChannel(f func(name string))
 }
 
@@ -74,7 +74,7 @@ func (h *Handler) sought(s *Search) []*loop.Conn {
 }
 
 func (h *Handler) describe(c *loop.Conn, l lister, most int) Described {
-	d := Described{Name: hub.ConnName(h.node.Life, c.ID()), User: l.self().user(), Dialect: l.dialectName(), Remote: c.Remote().String()}
+	d := Described{Name: hub.ConnName(h.node.Life, c.ID()), User: l.self().user(), Dialect: KindNames[l.kind()], Remote: c.Remote().String()}
 	if c.Remote().Port() == 0 { // it is what a load balancer said
 		d.Remote = c.Remote().Addr().String()
 	}
@@ -88,11 +88,11 @@ func (h *Handler) describe(c *loop.Conn, l lister, most int) Described {
 	return d
 }
 
-func (*plain) dialectName() string       { return "plain" }
-func (*events) dialectName() string      { return "sse" }
-func (*wrapped) dialectName() string     { return "sluice.v1" }
-func (*centrifugal) dialectName() string { return "centrifuge" }
-func (*echo) dialectName() string        { return "echo" }
+func (*plain) kind() Kind       { return KindPlain }
+func (*events) kind() Kind      { return KindEvents }
+func (*wrapped) kind() Kind     { return KindEnvelope }
+func (*centrifugal) kind() Kind { return KindCentrifuge }
+func (*echo) kind() Kind        { return KindEcho }
 
 func (*echo) eachChannel(func(string)) {}
 

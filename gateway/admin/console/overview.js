@@ -13,8 +13,8 @@ const cards = [
   { id: 'deliveries', title: 'Messages from Redis', unit: '/s', format: perSecond, hint: 'For channels that have members on this node',
     series: [{ name: 'arriving', value: rate('deliveries'), tone: 'a' }],
     sub: (o) => `${short(o.sample.deliveries)} since the start` },
-  { id: 'writes', title: 'Writes to clients', unit: '/s', format: perSecond, hint: 'Messages of one channel and burst count once for each client',
-    series: [{ name: 'written', value: rate('writes'), tone: 'a' }],
+  { id: 'out', title: 'Messages to clients', unit: '/s', format: perSecond, hint: 'Each message of a channel once for each of its members',
+    series: [{ name: 'sent', value: rate('messages_out'), tone: 'a' }],
     sub: (o) => `${bytes(o.sample.bytes_out)} out · ${bytes(o.sample.backlog)} wait for slow clients` },
   { id: 'latency', title: 'Delivery latency', format: span, hint: 'From a message’s arrival from Redis to the last client that it was written to',
     series: [{ name: '99 %', value: level('delivery_p99'), tone: 'a' }, { name: '50 %', value: level('delivery_p50'), tone: 'b' }],
@@ -28,7 +28,7 @@ const cards = [
   { id: 'inbox', title: 'Inbox', unit: '/s', format: perSecond, hint: 'Entries that Redis has taken, and that it has not',
     series: [{ name: 'accepted', value: rate('inbox_written'), tone: 'a' }, { name: 'failed', value: rate('inbox_failed'), tone: 'bad' }],
     sub: (o) => `${o.inbox.down ? 'down' : plural(o.inbox.queue, 'entry waits', 'entries wait')} · ${plural(o.sample.inbox_lag, 'entry', 'entries')} unread` },
-  { id: 'trouble', title: 'Missed and refused', unit: '/s', format: perSecond, hint: 'Messages lost and gaps; clients refused or past a limit',
+  { id: 'trouble', title: 'Missed and refused', unit: '/s', format: perSecond, hint: 'Messages lost and gaps; requests refused',
     series: [{ name: 'missed', value: rate('missed'), tone: 'bad' }, { name: 'refused', value: rate('refused'), tone: 'warn' }],
     sub: (o) => `${short(o.sample.missed)} missed · ${short(o.sample.refused)} refused since the start` },
 ];
@@ -50,10 +50,12 @@ export function build() {
   panel('links', 'Redis links', 'one subscribe connection each', 'wide');
   panel('losses', 'Losses and gaps', 'what clients may have missed', 'wide');
   panel('inbox', 'Inbox streams', 'how far services have read', 'wide');
-  panel('namespaces', 'Namespaces', 'since the start', 'wide');
-  panel('reactors', 'Reactors', 'event loops');
-  panel('refusals', 'Refusals and limits', 'by status and setting');
-  panel('closes', 'Closes', 'by code and side');
+  panel('namespaces', 'Namespaces', 'channels by the first part of their names', 'wide');
+  panel('dialects', 'Dialects', 'what clients speak', 'wide');
+  panel('reactors', 'Reactors', 'event loops', 'wide');
+  panel('refusals', 'Refused', 'requests, by reason');
+  panel('limits', 'Limits reached', 'by setting');
+  panel('closes', 'Closed', 'WebSocket connections');
   panel('nodes', 'Nodes', 'by their leases in Redis', 'whole');
 }
 
@@ -73,8 +75,10 @@ const proofTone = (age) => (age < 0 || age > 10 ? 'bad' : age > 4 ? 'warn' : 'go
 const history = [];
 function recent(o) {
   const all = {};
-  for (const [kind, list] of Object.entries({ losses: o.losses, refusals: o.refusals })) for (const c of list) all[`${kind} ${c.name}`] = c.n;
-  for (const c of o.closes) all[`closes ${c.code} ${c.by}`] = c.n;
+  for (const [kind, list] of Object.entries({ losses: o.losses, refusals: o.refusals, limits: o.limits })) for (const c of list) all[`${kind} ${c.name}`] = c.n;
+  for (const c of o.closes) all[`closes ${c.code} ${c.by} ${c.reason}`] = c.n;
+  for (const n of o.namespaces) { all[`in ${n.name}`] = n.messages; all[`out ${n.name}`] = n.messages_out; }
+  for (const d of o.dialects) { all[`from ${d.name}`] = d.messages_in; all[`to ${d.name}`] = d.messages_out; }
   for (const l of o.links) all[`links ${l.name}`] = l.messages;
   history.push({ time: o.sample.time, all });
   while (history.length > 61) history.shift();
@@ -85,26 +89,42 @@ function recent(o) {
   };
 }
 
+// lately is a rate over the last minute.
+const lately = (r, key) => (r.seconds > 0 ? short(r.grown(key) / r.seconds) : '–');
+
+// meant is text that says more when it is pointed at.
+function meant(text, meaning) {
+  const node = el('span', meaning ? 'meant' : '', text);
+  node.title = meaning ?? '';
+  return node;
+}
+
 const fresh = (n) => (n > 0 ? chip(`+${short(n)}`, 'warn') : '');
 
 function counts(id, list, r, empty) {
-  const rows = list.map((c) => [c.name, c.n, r.grown(`${id} ${c.name}`)]);
-  put(id, rows, rows.length === 0 ? none(empty) : table(['', '#total', '#last minute'], rows.map(([name, n, new_]) => [name, whole(n), fresh(new_)])));
+  const rows = list.map((c) => [c.name, c.n, r.grown(`${id} ${c.name}`), c.meaning]);
+  put(id, rows, rows.length === 0 ? none(empty) : table(['', '#total', '#last minute'],
+    rows.map(([name, n, now, meaning]) => [meant(id === 'refusals' ? name.replaceAll('_', ' ') : name, meaning), whole(n), fresh(now)])));
 }
 
 export function show(o) {
   const r = recent(o);
   put('links', [o.links, r.seconds], table(['link', '#proof age', '#round trip', '#channels', '#messages/s'], o.links.map((l) => [
     l.name, chip(l.proof_age < 0 ? 'never' : span(l.proof_age), proofTone(l.proof_age)), span(l.probe), whole(l.channels),
-    r.seconds > 0 ? short(r.grown(`links ${l.name}`) / r.seconds) : '–'])));
+    lately(r, `links ${l.name}`)])));
   showReactors(o);
   showLosses(o, r);
   showInbox(o);
-  counts('refusals', o.refusals, r, 'Nobody has been refused, and no limit was reached.');
-  const closes = o.closes.map((c) => [c.code, c.by, c.n, r.grown(`closes ${c.code} ${c.by}`)]);
+  counts('refusals', o.refusals, r, 'Nobody has been refused.');
+  counts('limits', o.limits, r, 'No client has reached a limit.');
+  const closes = o.closes.map((c) => [c.code, c.by, c.reason, c.n, r.grown(`closes ${c.code} ${c.by} ${c.reason}`), c.meaning]);
   put('closes', closes, closes.length === 0 ? none('No WebSocket connection has ended yet.')
-    : table(['code', 'by', '#total', '#last minute'], closes.map(([code, by, n, new_]) => [code.replaceAll('_', ' '), by, whole(n), new_ > 0 ? chip(`+${short(new_)}`) : ''])));
-  showNamespaces(o);
+    : table(['code', 'by', '#total', '#last minute'], closes.map(([code, by, reason, n, now, meaning]) => [
+      code.replaceAll('_', ' '), meant(reason ? `${by}: ${reason.replaceAll('_', ' ')}` : by, meaning), whole(n), now > 0 ? chip(`+${short(now)}`) : ''])));
+  put('dialects', [o.dialects, r.seconds], table(['dialect', '#clients', '#from them/s', '#to them/s', '#bytes in', '#bytes out'],
+    o.dialects.filter((d) => d.clients + d.messages_in + d.messages_out > 0 || d.name === 'plain').map((d) => [
+      d.name, whole(d.clients), lately(r, `from ${d.name}`), lately(r, `to ${d.name}`), bytes(d.bytes_in), bytes(d.bytes_out)])));
+  showNamespaces(o, r);
   put('nodes', o.nodes, table(['node', 'public address', '#up', '#last sign of life'], o.nodes.map((n) => [
     el('span', '', el('b', '', n.id), n.id === o.node ? ' (this one)' : ''), n.address,
     duration(Math.max(0, (Date.now() - new Date(n.started)) / 1000)), `${span(n.age_seconds)} ago`])));
@@ -163,7 +183,8 @@ function showInbox(o) {
       pending === null ? '' : whole(pending), pending ? span(idle) : ''])));
 }
 
-function showNamespaces(o) {
+function showNamespaces(o, r) {
   const causes = (n) => (n.gaps.length === 0 ? el('span', 'muted', 'none') : el('span', 'chips', ...n.gaps.map((c) => chip(`${c.name} ${short(c.n)}`, 'warn'))));
-  put('namespaces', o.namespaces, table(['namespace', 'gaps by cause'], o.namespaces.map((n) => [n.name || el('span', 'muted', '(all others)'), causes(n)])));
+  put('namespaces', [o.namespaces, r.seconds], table(['namespace', '#channels', '#subscriptions', '#from Redis/s', '#to clients/s', 'gaps'], o.namespaces.map((n) => [
+    n.name || el('span', 'muted', '(all others)'), whole(n.channels), whole(n.subscriptions), lately(r, `in ${n.name}`), lately(r, `out ${n.name}`), causes(n)])));
 }
