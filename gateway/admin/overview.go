@@ -126,5 +126,8 @@ type Namespace struct {
 // remembered is for how many samples the plots go back.
 const remembered = 300
 
+// compared is how many overviews back the one is that the newest is compared with.
+const compared = 60
+
 // sampleEvery is how often a node looks at itself.
 const sampleEvery = time.Second

@@ -82,7 +82,8 @@ func (l *listener) serveOverview(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write(append(bytes.Clone(latest), '\n')) // fails only when the caller has gone
 }
 
-// serveLive streams the samples of the last minutes, and then an overview a second.
+// serveLive streams the samples of the last minutes, the overview of a minute ago, and then
+// one a second.
 func (l *listener) serveLive(w http.ResponseWriter, r *http.Request) {
 	if l.Watch == nil {
 		refuse(w, http.StatusNotImplemented, codeNotAvailable, "this node does not watch itself")
@@ -97,6 +98,9 @@ func (l *listener) serveLive(w http.ResponseWriter, r *http.Request) {
 	defer cancel()
 	past, err := l.Watch.past()
 	if err != nil || o.send("past", past) != nil {
+		return
+	}
+	if before := l.Watch.before(); before != nil && o.send("before", before) != nil {
 		return
 	}
 	for {

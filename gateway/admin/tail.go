@@ -143,11 +143,13 @@ func (l *listener) tail(w http.ResponseWriter, r *http.Request, channels []strin
 	o, ctx, cancel := beginStream(w, r)
 	tailed := newTailed()
 	ended := make(chan error, 1)
-	go func() { ended <- l.Tail(ctx, channels, tailed) }() // waited for below
+	go func() { // waited for below
+		defer close(ended)
+		ended <- l.Tail(ctx, channels, tailed)
+	}()
 	defer func() {
 		cancel()
-		if ended != nil {
-			_ = <-ended // that it was stopped is no fault
+		for range ended { // that it was stopped is no fault
 		}
 	}()
 	first, err := json.Marshal(batch{Channels: channels})
@@ -161,7 +163,6 @@ func (l *listener) tail(w http.ResponseWriter, r *http.Request, channels []strin
 		case <-ctx.Done():
 			return
 		case err := <-ended:
-			ended = nil
 			if err != nil && ctx.Err() == nil {
 				tailed.Note("following has ended: " + err.Error())
 			}

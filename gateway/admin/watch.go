@@ -16,6 +16,7 @@ type Watch struct {
 	mu      sync.Mutex
 	samples []Sample      // guarded by mu; oldest first
 	latest  []byte        // guarded by mu; nil: none was taken; never changed, only replaced
+	minute  [][]byte      // guarded by mu; the overviews of the last minute, the same way
 	next    chan struct{} // guarded by mu; closed when there is a newer one
 }
 
@@ -59,6 +60,11 @@ func (w *Watch) take() error {
 		w.samples = w.samples[:remembered-1]
 	}
 	w.samples = append(w.samples, o.Sample)
+	if len(w.minute) == compared {
+		copy(w.minute, w.minute[1:])
+		w.minute = w.minute[:compared-1]
+	}
+	w.minute = append(w.minute, latest)
 	w.latest = latest
 	close(w.next)
 	w.next = make(chan struct{})
@@ -71,6 +77,16 @@ func (w *Watch) now() (latest []byte, next <-chan struct{}) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.latest, w.next
+}
+
+// before is the overview with which the newest is compared, a minute old or the first one.
+func (w *Watch) before() []byte {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.minute) == 0 {
+		return nil
+	}
+	return w.minute[0]
 }
 
 // past is the samples up to now, as JSON.

@@ -13,6 +13,7 @@ let trouble = '';    // what the node said when it would not stream
 
 listen({
   past: setPast,
+  before: overview.compareWith,
   overview(o) {
     latest = o;
     heard = performance.now();

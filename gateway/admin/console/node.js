@@ -32,13 +32,14 @@ export async function ask(path, body, withKey = key.get()) {
   return answer;
 }
 
-// listen streams from the node and comes back by itself, after a second: to({past, overview,
-// gone}) is told of each.
+// listen streams from the node and comes back by itself, after a second: to({past, before,
+// overview, gone}) is told of each.
 export function listen(to) {
   let source, timer;
   const open = () => {
     source = new EventSource('/api/live');
     source.addEventListener('past', (e) => to.past(JSON.parse(e.data)));
+    source.addEventListener('before', (e) => to.before(JSON.parse(e.data)));
     source.addEventListener('overview', (e) => to.overview(JSON.parse(e.data)));
     source.addEventListener('error', () => {
       source.close(); // what it does by itself differs between browsers, and after a 503 it does nothing

@@ -9,7 +9,8 @@ const perSecond = (v) => short(v);
 const cards = [
   { id: 'connections', title: 'Connections', format: short, hint: 'Sockets open on the public port',
     series: [{ name: 'open', value: level('connections'), tone: 'a' }],
-    sub: (o) => `${plural(o.sample.subscriptions, 'subscription')} · ${plural(o.sample.channels, 'channel')} · room for ${short(o.connections_limit)}` },
+    after: (o) => `of ${short(o.connections_limit)}`,
+    sub: (o) => `${plural(o.sample.subscriptions, 'subscription')} · ${plural(o.sample.channels, 'channel')}` },
   { id: 'deliveries', title: 'Messages from Redis', unit: '/s', format: perSecond, hint: 'For channels that have members on this node',
     series: [{ name: 'arriving', value: rate('deliveries'), tone: 'a' }],
     sub: (o) => `${short(o.sample.deliveries)} since the start` },
@@ -72,20 +73,30 @@ const none = (text) => el('p', 'none', text);
 const proofTone = (age) => (age < 0 || age > 10 ? 'bad' : age > 4 ? 'warn' : 'good');
 
 // recent is what counters have grown by in the last minute, by name.
-const history = [];
-function recent(o) {
+let history = [];
+
+export function compareWith(o) {
+  history = [{ time: o.sample.time, all: counters(o) }];
+}
+
+function counters(o) {
   const all = {};
   for (const [kind, list] of Object.entries({ losses: o.losses, refusals: o.refusals, limits: o.limits })) for (const c of list) all[`${kind} ${c.name}`] = c.n;
   for (const c of o.closes) all[`closes ${c.code} ${c.by} ${c.reason}`] = c.n;
   for (const n of o.namespaces) { all[`in ${n.name}`] = n.messages; all[`out ${n.name}`] = n.messages_out; }
   for (const d of o.dialects) { all[`from ${d.name}`] = d.messages_in; all[`to ${d.name}`] = d.messages_out; }
   for (const l of o.links) all[`links ${l.name}`] = l.messages;
-  history.push({ time: o.sample.time, all });
+  return all;
+}
+
+function recent(o) {
+  const all = counters(o);
+  if (history.at(-1)?.time !== o.sample.time) history.push({ time: o.sample.time, all });
   while (history.length > 61) history.shift();
   const first = history[0];
   return {
     seconds: (o.sample.time - first.time) / 1000,
-    grown: (key) => Math.max(0, all[key] - (first.all[key] ?? (history.length > 1 ? 0 : all[key]))),
+    grown: (key) => Math.max(0, all[key] - (first.all[key] ?? 0)),
   };
 }
 

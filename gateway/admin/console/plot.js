@@ -40,11 +40,13 @@ export function add(sample) {
   while (samples[0].time < sample.time - stretch - 2000) samples.shift();
 }
 
-// Plot is one card: {title, series: [{name, value, tone}], format, sub(overview), hint}.
+// Plot is one card: {id, title, series: [{name, value, tone}], format, unit, least, sub(overview, said),
+// after(overview), hint}.
 export class Plot {
   constructor(of) {
     this.of = of;
-    this.value = el('p', 'value');
+    this.value = el('span', '');
+    this.after = el('small', '');
     this.sub = el('p', 'sub');
     this.top = el('span', 'top');
     this.readout = el('span', 'readout');
@@ -57,7 +59,7 @@ export class Plot {
     this.svg.append(this.cross);
     const legend = of.series.length > 1 ? el('p', 'legend', ...of.series.map((s) => el('span', s.tone, s.name))) : null;
     this.chart = el('div', 'chart', this.svg, this.top);
-    this.card = el('section', 'card plot', el('div', 'plot-head', el('h2', '', of.title), legend), this.value, this.chart,
+    this.card = el('section', 'card plot', el('div', 'plot-head', el('h2', '', of.title), legend), el('p', 'value', this.value, this.after), this.chart,
       el('div', 'plot-foot', this.sub, this.readout));
     this.card.tabIndex = 0;
     this.card.dataset.plot = of.id;
@@ -114,8 +116,9 @@ export class Plot {
     const i = pointed === null ? samples.length - 1 : nearest(pointed);
     const said = values.map((list) => (list[i] === null ? '–' : this.of.format(list[i])));
     setText(this.value, said[0] + (said[0] === '–' ? '' : this.of.unit ?? ''));
-    if (overview) setText(this.sub, this.of.sub(overview, said));
     const at = pointed === null ? '' : clock(new Date(samples[i].time));
+    setText(this.sub, at || !overview ? '' : this.of.sub(overview, said)); // which is of the newest sample
+    setText(this.after, this.of.after && overview ? this.of.after(overview) : '');
     setText(this.readout, at && [at, ...said.slice(1).map((v, n) => `${this.of.series[n + 1].name} ${v}`)].join(' · '));
     this.cross.setAttribute('visibility', pointed === null ? 'hidden' : 'visible');
     if (pointed !== null) {
