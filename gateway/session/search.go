@@ -2,6 +2,7 @@ package session
 
 import (
 	"sluice/gateway/hub"
+	"sluice/gateway/story"
 	"sluice/loop"
 )
 
@@ -31,22 +32,15 @@ type Described struct {
 	More     int      // how many others
 }
 
-// lister is a dialect that tells of its connections.
-type lister interface {
-	host
-	kind() Kind
-	eachChannel(f func(name string))
-}
-
 func (h *Handler) search(s *Search) {
 	var f Found
 	for _, c := range h.sought(s) {
-		l, ok := c.Session.(lister)
+		who, ok := c.Session.(host)
 		if !ok {
 			continue // a handshake under way
 		}
 		if f.Total++; len(f.Conns) < s.Most {
-			f.Conns = append(f.Conns, h.describe(c, l, s.Channels))
+			f.Conns = append(f.Conns, h.describe(c, who.self(), s.Channels))
 		}
 	}
 	select {
@@ -73,45 +67,16 @@ func (h *Handler) sought(s *Search) []*loop.Conn {
 	return nil
 }
 
-func (h *Handler) describe(c *loop.Conn, l lister, most int) Described {
-	d := Described{Name: hub.ConnName(h.node.Life, c.ID()), User: l.self().user(), Dialect: KindNames[l.kind()], Remote: c.Remote().String()}
-	if c.Remote().Port() == 0 { // it is what a load balancer said
-		d.Remote = c.Remote().Addr().String()
-	}
-	l.eachChannel(func(name string) {
-		if len(d.Channels) < most {
+func (h *Handler) describe(c *loop.Conn, g *guest, most int) Described {
+	d := Described{Name: hub.ConnName(h.node.Life, c.ID()), User: g.user(), Dialect: dialectOf(c), Remote: story.Address(c.Remote())}
+	for m := range membersOf(c) {
+		switch name := m.Name(); {
+		case name == "":
+		case len(d.Channels) < most:
 			d.Channels = append(d.Channels, name)
-		} else {
+		default:
 			d.More++
 		}
-	})
+	}
 	return d
-}
-
-func (*plain) kind() Kind       { return KindPlain }
-func (*events) kind() Kind      { return KindEvents }
-func (*wrapped) kind() Kind     { return KindEnvelope }
-func (*centrifugal) kind() Kind { return KindCentrifuge }
-func (*echo) kind() Kind        { return KindEcho }
-
-func (*echo) eachChannel(func(string)) {}
-
-func (s *memberships) eachChannel(f func(string)) {
-	for m := range s.members() {
-		if name := m.Name(); name != "" {
-			f(name)
-		}
-	}
-}
-
-func (s *wrapped) eachChannel(f func(string)) {
-	for _, sub := range s.subs {
-		f(sub.Name())
-	}
-}
-
-func (s *centrifugal) eachChannel(f func(string)) {
-	for _, one := range s.subs.list {
-		f(one.name)
-	}
 }

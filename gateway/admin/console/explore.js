@@ -1,6 +1,6 @@
 // Exploring: what is known of a channel, a user or a connection, and what can be done about it.
 
-import { $, el, fill, table, chip, button, whole, plural, duration, bytes, setText } from './dom.js';
+import { $, el, fill, table, chip, button, whole, plural, duration, span, bytes, setText } from './dom.js';
 import { ask } from './node.js';
 import { act, hint, twice, whenChanged, may } from './acting.js';
 import * as tail from './tail.js';
@@ -138,7 +138,7 @@ async function disconnect(whom, who, result) {
 }
 
 async function user(name) {
-  const found = await ask(`/api/conns?user=${encodeURIComponent(name)}`);
+  const [found, told] = await Promise.all([ask(`/api/conns?user=${encodeURIComponent(name)}`), ask(`/api/connections?user=${encodeURIComponent(name)}`)]);
   const names = [...new Set([`#${name}`, ...found.conns.flatMap((c) => c.channels)])].slice(0, 32);
   const result = el('output', '');
   return [
@@ -147,18 +147,42 @@ async function user(name) {
       twice('Disconnect all', 'On all nodes: sure?', 'small danger', () => disconnect({ user: name }, `User ${name}`, result)),
     ], el('p', 'none', `Following shows #${name}, the user’s own channel${names.length > 1 ? `, and the ${plural(names.length - 1, 'channel')} of the connections below` : ''}.`), result, hint()),
     connections(found, 'Connections on this node'),
+    departed(told.connections),
   ];
 }
 
+// connection tells its story, also of one that has ended.
 async function connection(name) {
-  const found = await ask(`/api/conns?conn=${encodeURIComponent(name)}`);
-  const c = found.conns[0];
-  const nodes = [connections(found, 'Connection', 'No connection of this node has this name: it has ended, or is on another node.')];
-  if (c) {
-    nodes.push(card('Channels', plural(c.channels.length + c.more, 'channel'), c.channels.length > 0 ? [button('Follow', 'primary small', () => tail.follow(c.channels))] : [],
-      el('p', 'chips', ...c.channels.map((n) => link('channel', n)), c.more ? el('span', 'muted', `and ${c.more} more`) : null)), hint());
+  const s = await ask(`/api/connections/${encodeURIComponent(name)}`);
+  const channels = (s.channels ?? []).map((c) => c.name);
+  const result = el('output', '');
+  const ended = s.end !== undefined;
+  const tools = [button('Refresh', 'small', again)];
+  if (channels.length > 0) tools.unshift(button('Follow', 'primary small', () => tail.follow(channels.slice(0, 32))));
+  if (!ended) tools.push(twice('Disconnect', 'Sure?', 'small danger', () => disconnect({ client: name }, 'The connection', result)));
+  const facts = el('dl', 'facts',
+    fact('state', s.state), fact('dialect', s.dialect), fact('user', s.user ? link('user', s.user) : 'anonymous'), fact('from', s.remote),
+    fact('accepted', new Date(s.accepted).toLocaleString()), fact('inbox entries', whole(s.inbox_entries)));
+  if (s.queue) facts.append(fact('waits for it', `${bytes(s.queue.bytes)}${s.queue.socket_full ? ', socket full' : ''}`));
+  if (s.wire) {
+    facts.append(fact('silent for', `${duration(s.wire.silent_seconds)}${s.wire.ping_unanswered ? ', a ping is under way' : ''}`),
+      fact('round trip', span(s.wire.rtt_seconds)), fact('bytes', `${bytes(s.wire.bytes_in)} in, ${bytes(s.wire.bytes_out)} out`), fact('retransmits', whole(s.wire.retransmits)));
   }
-  return nodes;
+  if (ended) facts.append(...ending(s).map(([what, value]) => fact(what, value)).filter(Boolean));
+  const rows = (s.channels ?? []).map((c) => [link('channel', c.name), c.state ?? '', c.position ? String(c.position) : '']);
+  return [
+    card(name, `connection, ${s.state}`, tools, facts, result, ended ? null : hint()),
+    card('Channels', plural(rows.length + (s.more_channels ?? 0), 'channel'), [],
+      rows.length === 0 ? el('p', 'none', 'None.') : long(table(['channel', 'state', '#newest position'], rows))),
+  ];
+}
+
+const ending = ({ end }) => [['ended', new Date(end.at).toLocaleString()], ['code', String(end.code)], ['by', end.by], ['reason', end.reason || end.cause || 'none given']];
+
+// departed lists a user's connections that have ended lately.
+function departed(stories) {
+  const rows = stories.filter((s) => s.end).slice(0, 50).map((s) => [connLink(s.conn), `${duration(Math.max(0, (Date.now() - new Date(s.end.at)) / 1000))} ago`, String(s.end.code), s.end.by, s.end.reason]);
+  return rows.length === 0 ? null : card('Ended lately', plural(rows.length, 'connection'), [], long(table(['connection', '#when', '#code', 'by', 'reason'], rows)));
 }
 
 // publisher is the form that publishes on a channel.

@@ -213,6 +213,13 @@ async function run() {
     await other.closed;
   });
 
+  await step('a connection tells its story', async () => {
+    const row = page.locator('#found tr', { hasText: '42' }).filter({ has: page.getByRole('button') });
+    await row.locator('a', { hasText: /^…/ }).first().click();
+    await see(page.locator('#found .facts'), /stateopen/);
+    await see(page.locator('#found'), '127.0.0.1');
+  });
+
   await step('it finds a user, and disconnects all of the user’s connections', async () => {
     await lookUp(page, 'User', '42');
     await see(page.locator('#found'), 'orders:7');
@@ -220,6 +227,7 @@ async function run() {
     await page.getByRole('button', { name: 'On all nodes: sure?' }).click();
     await mine.closed;
     await see(page.locator('#found'), '0 connections');
+    await see(page.locator('#found'), 'Ended lately');
   });
 
   await step('a bad name is refused in words', async () => {
