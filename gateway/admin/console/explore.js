@@ -124,13 +124,14 @@ function connections(found, title, empty = 'None on this node; it may have some 
 }
 
 async function disconnect(whom, who, result) {
+  const asked = shown;
   result.dataset.tone = '';
   setText(result, 'Disconnecting…');
   try {
     await act('/api/disconnect', whom);
     result.dataset.tone = 'good';
     setText(result, `${who} was told to go; all nodes were asked. Clients may come back.`);
-    setTimeout(again, 700);
+    setTimeout(() => { if (shown === asked) again(); }, 700); // who has gone elsewhere is not disturbed
   } catch (err) {
     result.dataset.tone = 'bad';
     setText(result, `Not disconnected: ${err.message}`);
