@@ -31,7 +31,6 @@ var events = []event{
 	{"ended", atDebug, "connection ended", "A client has left, or was told to in a drain."},
 	{"steered", atDebug, "a service has had a connection closed", ""},
 	{"proxy_header", atWarn, "a connection from proxy.from is dropped: ", "A balancer does not send the PROXY header that proxy.protocol wants, or proxy.from names more than the balancers."},
-	{"certificate_dates", atWarn, "a certificate is not valid today: clients refuse it", "It has ended, or has not begun, or the machine's clock is wrong. Renew it and send SIGHUP."},
 	{"tls", atInfo, "a TLS handshake came to nothing: ", "A client or a scanner that does not get through TLS; sluice_tls_failures_total counts them by the same reasons."},
 	{"dropped", atWarn, "connections dropped: this node has as many as it may", "Even those who were to be told 503 were too many. Raise connections.max or the limit of open files, or add nodes."},
 	{"accept", atWarn, "cannot accept connections for the moment, trying on", "Open files have run out, most likely: raise LimitNOFILE."},
