@@ -168,6 +168,10 @@ func (s *session) proved(payload []byte) {
 // when one was published and has not come.
 func (s *session) prove(ctx context.Context) {
 	for ctx.Err() == nil {
+		if !s.l.wishes.isSubscribed(s.l.probeName()) { // at a start it is in a moment, and the node is ready as soon as it is
+			pause(ctx, 5*time.Millisecond)
+			continue
+		}
 		wait := s.opts.ProbeEvery
 		if !s.probe(ctx) || s.l.proof.verdict(time.Now(), s.opts.proofLimit()) != nil {
 			wait /= 5 // to be found good again soon
@@ -179,8 +183,7 @@ func (s *session) prove(ctx context.Context) {
 // probe publishes one probe, waits for it, and says whether it came back in time.
 func (s *session) probe(ctx context.Context) bool {
 	channel := s.l.probeName()
-	if !s.l.wishes.isSubscribed(channel) {
-		pause(ctx, 5*time.Millisecond)
+	if !s.l.wishes.isSubscribed(channel) { // its slot has just moved
 		return false
 	}
 	began := time.Now()

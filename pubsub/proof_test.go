@@ -191,9 +191,13 @@ func TestDeafToProbes(t *testing.T) {
 		s.after(0)
 		s.heard("subscribed a")
 		p.change(func() { p.deliver = nil })
-		s.after(1750 * time.Millisecond) // ProbeEvery, ProbeTimeout
+		for range 35 { // ProbeEvery, ProbeTimeout
+			if lost, _ := s.losses(); len(lost) == 0 {
+				s.after(50 * time.Millisecond)
+			}
+		}
 		s.lostOnce("has published a probe and not delivered it")
-		s.after(firstRetry)
+		s.after(500 * time.Millisecond) // it is back, and its next probe is not late yet
 		s.heard("interrupted, subscribed a")
 		s.after(time.Minute)
 		if s.Ready() == nil { // the reason is one of two: there is no connection at the moment, or no proof on it
