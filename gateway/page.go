@@ -95,6 +95,7 @@ func (a *App) info() admin.Info {
 		Dev:           a.config.Dev,
 		Prefix:        a.config.Prefix,
 		Listen:        a.Public().String(),
+		TLS:           a.certificates != nil,
 		Endpoints:     endpoints,
 		Redis:         redis,
 		Acts:          a.acts(),

@@ -20,6 +20,7 @@ type Info struct {
 
 	// Listen is the public listener's bound address: "127.0.0.1:8000", "[::]:8000".
 	Listen    string     `json:"listen"`
+	TLS       bool       `json:"tls"` // it speaks that
 	Endpoints []Endpoint `json:"endpoints"`
 
 	Redis Redis `json:"redis"`

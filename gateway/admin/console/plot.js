@@ -41,7 +41,7 @@ export function add(sample) {
 }
 
 // Plot is one card: {id, title, series: [{name, value, tone}], format, unit, least, sub(overview, said),
-// after(overview), hint}.
+// after(overview), alarm(overview), hint}.
 export class Plot {
   constructor(of) {
     this.of = of;
@@ -120,6 +120,7 @@ export class Plot {
     setText(this.sub, at || !overview ? '' : this.of.sub(overview, said)); // which is of the newest sample
     setText(this.after, this.of.after && overview ? this.of.after(overview) : '');
     setText(this.readout, at && [at, ...said.slice(1).map((v, n) => `${this.of.series[n + 1].name} ${v}`)].join(' · '));
+    this.card.classList.toggle('alarm', Boolean(overview && this.of.alarm?.(overview)));
     this.cross.setAttribute('visibility', pointed === null ? 'hidden' : 'visible');
     if (pointed !== null) {
       this.cross.setAttribute('x1', x(samples[i].time));
