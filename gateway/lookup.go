@@ -160,5 +160,13 @@ func (s consoleSink) Deliver(channel, payload []byte) {
 		s.to.Add(channel, d.Payload, uint64(d.Position))
 		return
 	}
+	if c, ok := pubsub.ParseComing(payload); ok {
+		who := "anonymous, " + c.Conn
+		if c.User != "" {
+			who = "user " + c.User + ", " + c.Conn
+		}
+		s.to.Come(channel, c.Came, who)
+		return
+	}
 	s.to.Add(channel, payload, 0)
 }

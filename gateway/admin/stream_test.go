@@ -213,7 +213,8 @@ func TestTail(t *testing.T) {
 		to.Add([]byte("news"), []byte(`<img src=x onerror=alert(1)>`), 0)
 		to.Add([]byte("news"), []byte{0xFF, 0}, 7)
 		to.Add([]byte("news"), []byte(strings.Repeat("é", maxShown)), 0)
-		for range tailBatch {
+		to.Come([]byte("news"), true, "user 42")
+		for range tailBatch - 1 {
 			to.Add([]byte("busy"), []byte("x"), 0)
 		}
 		<-ctx.Done()
@@ -236,6 +237,9 @@ func TestTail(t *testing.T) {
 		t.Errorf("%d messages, %d skipped, notes %q", len(all.Messages), all.Skipped, all.Notes)
 	}
 	hostile, binary, long := all.Messages[0], all.Messages[1], all.Messages[2]
+	if come := all.Messages[3]; come.Event != "join" || *come.Text != "user 42" || hostile.Event != "" {
+		t.Errorf("%+v", come)
+	}
 	if *hostile.Text != `<img src=x onerror=alert(1)>` || hostile.Cut || hostile.Position != "" {
 		t.Errorf("%+v", hostile)
 	}

@@ -38,6 +38,7 @@ type tailedMessage struct {
 	Time     time.Time `json:"time"`
 	Channel  string    `json:"channel"`
 	Position string    `json:"position,omitempty"` // of a durable message
+	Event    string    `json:"event,omitempty"`    // join or leave, of whom Text says; "": it is a message
 	Size     int       `json:"size"`               // bytes
 	Text     *string   `json:"text,omitempty"`     // it, or its beginning
 	Bytes    []byte    `json:"bytes,omitempty"`    // of one that is no text: in base64 its beginning
@@ -47,14 +48,25 @@ type tailedMessage struct {
 func newTailed() *Tailed { return &Tailed{arrived: make(chan struct{}, 1)} }
 
 // Add takes a message. It does not keep payload.
-func (t *Tailed) Add(channel, payload []byte, position uint64) {
+func (t *Tailed) Add(channel, payload []byte, position uint64) { t.add("", channel, payload, position) }
+
+// Come takes it that somebody comes or goes, who is text.
+func (t *Tailed) Come(channel []byte, came bool, who string) {
+	event := "leave"
+	if came {
+		event = "join"
+	}
+	t.add(event, channel, []byte(who), 0)
+}
+
+func (t *Tailed) add(event string, channel, payload []byte, position uint64) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if len(t.batch.Messages) == tailBatch {
 		t.batch.Skipped++
 		return
 	}
-	m := tailedMessage{Time: time.Now(), Channel: string(channel), Size: len(payload)}
+	m := tailedMessage{Time: time.Now(), Channel: string(channel), Event: event, Size: len(payload)}
 	if position != 0 {
 		m.Position = strconv.FormatUint(position, 10)
 	}

@@ -52,6 +52,7 @@ async function look(kind, name) {
   $('term').value = name;
   const asked = shown;
   try {
+    if (life === '') learn(await ask('/api/info')); // the page has only just been opened
     const nodes = kind === 'channel' ? await channel(name) : kind === 'user' ? await user(name) : await connection(name);
     if (asked === shown) fill($('found'), ...nodes);
   } catch (err) {

@@ -76,9 +76,9 @@ function put(items) {
 function row(m) {
   const data = m.text === undefined ? decode(m.bytes ?? '') : null;
   const preview = data ? `${hex(data.subarray(0, 24))}${m.size > 24 ? ' …' : ''}` : m.text.slice(0, 300);
-  const facts = [bytes(m.size), m.position ? `position ${m.position}` : '', m.cut ? 'cut' : ''].filter(Boolean).join(' · ');
+  const facts = [m.event ? '' : bytes(m.size), m.position ? `position ${m.position}` : '', m.cut ? 'cut' : ''].filter(Boolean).join(' · ');
   const node = el('details', 'message', el('summary', '', el('time', '', clockMs(new Date(m.time))), el('span', 'chip', m.channel),
-    data ? el('span', 'chip', 'binary') : null, el('span', 'size', facts), el('span', 'preview', preview || '(empty)')));
+    data || m.event ? el('span', 'chip', m.event ?? 'binary') : null, el('span', 'size', facts), el('span', 'preview', preview || '(empty)')));
   node.addEventListener('toggle', () => {
     if (!node.open || node.children.length > 1) return;
     const shown = data ? data.length : new TextEncoder().encode(m.text).length;
