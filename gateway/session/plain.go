@@ -43,7 +43,7 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 	if !ok {
 		return
 	}
-	s := &plain{guest: a.guest}
+	s := &plain{guest: a.guest, offer: &offer{upgrade: a.upgrade, protocol: a.protocol, extensions: a.extensions}}
 	c.Session = s // from here on its end is counted
 	channels, refusal := h.node.InForce().channels(a.who, a.query["channel"])
 	var since map[string]pubsub.Position
@@ -65,7 +65,7 @@ func (h *Handler) openPlain(c *loop.Conn, r *codec.Request) {
 		h.openWrapped(c, &a, channels, since)
 		return
 	}
-	s.offer = &offer{upgrade: a.upgrade, protocol: a.protocol, extensions: a.extensions, since: since}
+	s.offer.since = since
 	s.join(h, c, channels)
 	if s.offer.waiting == 0 {
 		s.open(h, c)
