@@ -27,17 +27,20 @@ redis-server --port 16397 --bind 127.0.0.1 --save '' --appendonly no >"$out/redi
 redis=$!
 until redis-cli -p 16397 ping >/dev/null 2>&1; do sleep 0.1; done
 
+# server and client are what stands before a node and the generator: taskset, where each is to have a core of its own.
+server= client=
+
 # load NAME SCENARIO FLAG…: a run of sluice-load against a node that has just been started. Where memory is what counts its
 # metrics are not read meanwhile, which leaves garbage of its own.
 metrics='--metrics http://127.0.0.1:16301/metrics'
 load() {
 	local report="$out/$1.json"
 	shift
-	bin/sluice --dev --redis redis://127.0.0.1:16397 --listen 127.0.0.1:16300 --admin 127.0.0.1:16301 --log-level warn >>"$out/node.log" 2>&1 &
+	$server bin/sluice --dev --redis redis://127.0.0.1:16397 --listen 127.0.0.1:16300 --admin 127.0.0.1:16301 --log-level warn >>"$out/node.log" 2>&1 &
 	node=$!
 	until curl -fs http://127.0.0.1:16301/readyz >/dev/null; do sleep 0.1; done
 	sleep 1 # for its own storm of starting to pass
-	bin/sluice-load "$@" --pid "$node" --json "$report" >"${report%.json}.txt" 2>/dev/null ||
+	$client bin/sluice-load "$@" --pid "$node" --json "$report" >"${report%.json}.txt" 2>/dev/null ||
 		echo "faults: see ${report%.json}.txt" >&2
 	kill "$node"
 	wait "$node" || true
@@ -81,10 +84,13 @@ for part; do
 		line "a node at rest, $n connections, pings every 25 s" '< 2 %' "$(jq -r '.memory | .server_cpu_while_held_s/.held_s*100 | "\(.*100 | round/100) %"' "$out/rest.json")"
 		;;
 	gc)
+		# A collection waits for the threads that run: where others compete for their core that is the others' time slices.
+		server='taskset -c 0' client='taskset -c 1'
 		# shellcheck disable=SC2086
-		load gc fanout $metrics -n "$n" --burst 32 --for 10s --url "$plain" --redis redis://127.0.0.1:16397
+		load gc fanout $metrics -n "$n" --workers 1 --burst 32 --for 20s --url "$plain" --redis redis://127.0.0.1:16397
 		# shellcheck disable=SC2086
-		load gc-one fanout $metrics -n "$n" --for 10s --url "$plain" --redis redis://127.0.0.1:16397
+		load gc-one fanout $metrics -n "$n" --workers 1 --for 20s --url "$plain" --redis redis://127.0.0.1:16397
+		server= client=
 		for run in gc gc-one; do
 			what='in bursts'
 			[ "$run" = gc ] || what='one at a time'
