@@ -2,41 +2,19 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
+	"sluice/loadtest/internal/program/programtest"
 )
 
-// program is the sluice that the tests run, built by TestMain.
-var program string
+// built is the sluice that the tests run, built by TestMain.
+var built string
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "chaos")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // left over at worst
-		program = filepath.Join(dir, "sluice")
-		if err := build(context.Background(), program); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		status := m.Run()
-		if err := goleak.Find(); err != nil && status == 0 {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return status
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(programtest.Main(m, &built)) }
 
 // TestFaults makes each of these faults once. What clients got is asserted; how
 // long it took is not, because it depends on what else the machine does.
@@ -54,7 +32,7 @@ func TestFaults(t *testing.T) {
 		t.Run(test.topology, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			rep, err := run(t.Context(), options{Program: program, Topology: test.topology, Faults: strings.Split(test.faults, ","),
+			rep, err := run(t.Context(), options{Program: built, Topology: test.topology, Faults: strings.Split(test.faults, ","),
 				Nodes: 2, Channels: 12, Durable: test.durable, Follow: 2, Rate: 20, For: time.Minute, Rounds: 1, Quiet: 100 * time.Millisecond, Longest: 700 * time.Millisecond, Seed: 1, Out: &out})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, &out)
@@ -123,7 +101,7 @@ func TestCommandLine(t *testing.T) {
 	} {
 		t.Run(test.args, func(t *testing.T) {
 			var out bytes.Buffer
-			if status := command(t.Context(), append([]string{"-program", program}, strings.Fields(test.args)...), &out, &out); status != test.status || !strings.Contains(out.String(), test.says) {
+			if status := command(t.Context(), append([]string{"-program", built}, strings.Fields(test.args)...), &out, &out); status != test.status || !strings.Contains(out.String(), test.says) {
 				t.Errorf("status %d, says %q", status, out.String())
 			}
 		})

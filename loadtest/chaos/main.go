@@ -8,12 +8,13 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"sluice/loadtest/internal/program"
 )
 
 func main() {
@@ -93,18 +94,11 @@ func prepare(ctx context.Context, o *options) (done func(), err error) {
 	}
 	done = func() { _ = os.RemoveAll(dir) } // left over at worst
 	o.Program = filepath.Join(dir, "sluice")
-	if err := build(ctx, o.Program); err != nil {
+	if err := program.Build(ctx, o.Program); err != nil {
 		done()
 		return nil, err
 	}
 	return done, nil
-}
-
-func build(ctx context.Context, program string) error {
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "sluice/gateway").CombinedOutput(); err != nil {
-		return fmt.Errorf("building sluice: %w\n%s", err, out)
-	}
-	return nil
 }
 
 func (rep *report) save(file string) error {

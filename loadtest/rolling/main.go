@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"syscall"
 	"time"
+
+	"sluice/loadtest/internal/program"
 )
 
 func main() {
@@ -71,7 +72,7 @@ func measure(ctx context.Context, o options, dir string) (*report, error) {
 		}
 		defer func() { _ = os.RemoveAll(temporary) }() // left over at worst
 		o.Program = filepath.Join(temporary, "sluice")
-		if err := build(ctx, o.Program); err != nil {
+		if err := program.Build(ctx, o.Program); err != nil {
 			return nil, err
 		}
 	}
@@ -85,11 +86,4 @@ func measure(ctx context.Context, o options, dir string) (*report, error) {
 		return rep, err
 	}
 	return rep, rep.draw(dir)
-}
-
-func build(ctx context.Context, program string) error {
-	if out, err := exec.CommandContext(ctx, "go", "build", "-o", program, "sluice/gateway").CombinedOutput(); err != nil {
-		return fmt.Errorf("building sluice: %w\n%s", err, out)
-	}
-	return nil
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"bytes"
-	"context"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -10,40 +9,19 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"sluice/loadtest/internal/history"
+	"sluice/loadtest/internal/program/programtest"
 )
 
-// program is the sluice that the tests run, built by TestMain.
-var program string
+// built is the sluice that the tests run, built by TestMain.
+var built string
 
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "rolling")
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		defer func() { _ = os.RemoveAll(dir) }() // left over at worst
-		program = filepath.Join(dir, "sluice")
-		if err := build(context.Background(), program); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		status := m.Run()
-		if err := goleak.Find(); err != nil && status == 0 {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		return status
-	}())
-}
+func TestMain(m *testing.M) { os.Exit(programtest.Main(m, &built)) }
 
 // small is a run that is over in seconds. What clients got is asserted; how even it went is not, because that depends on
 // what else the machine does.
 func small(out *bytes.Buffer) options {
-	return options{Program: program, Balancer: "../../deploy/haproxy/haproxy.cfg", Nodes: 2, Clients: 60, Channels: 6, Rate: 60,
+	return options{Program: built, Balancer: "../../deploy/haproxy/haproxy.cfg", Nodes: 2, Clients: 60, Channels: 6, Rate: 60,
 		Window: time.Second, Slowstart: time.Millisecond, Pause: 5 * time.Second, Backoff: 100 * time.Millisecond, MaxBackoff: time.Second, Within: 0.5, Out: out}
 }
 
