@@ -276,7 +276,13 @@ func TestInboxWhileRedisBlinks(t *testing.T) {
 			server.Restart()
 			continue
 		}
+		var last *client
+		eventually(t, "a client comes in", func() (err error) {
+			last, _, err = n.tryDial("/ws?channel=news", nil)
+			return err
+		})
 		server.Pause()
+		_ = last.Close() // so that there is something to write: who comes now waits for its channel, and has no entry yet
 		soon(t, "the inbox is down", func() error {
 			if !n.inbox.Stats().Down {
 				return errors.New("not yet")
