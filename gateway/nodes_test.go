@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -207,6 +208,14 @@ func (n *testNode) tryGreeting() {
 		n.t.Fatalf("nothing to type:\n%s", greeting.String())
 	}
 	for _, line := range lines {
+		if strings.Contains(line, "XREAD ") {
+			eventually(n.t, "the client's entry is in the inbox", func() error {
+				if n.inbox.Stats().Written == 0 {
+					return errors.New("not yet")
+				}
+				return nil
+			})
+		}
 		out, err := exec.CommandContext(n.t.Context(), "sh", "-c", line).CombinedOutput()
 		text := string(out)
 		switch {
