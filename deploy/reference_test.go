@@ -3,7 +3,6 @@ package deploy
 import (
 	"bytes"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 )
@@ -45,18 +44,7 @@ func TestReferenceBesideDashboard(t *testing.T) {
 	namedWell(t, all)
 	want := reference(all)
 	const file = "../docs/METRICS.md"
-	if *update {
-		if err := os.WriteFile(file, want, 0o644); err != nil { //nolint:gosec // everybody may read it
-			t.Fatal(err)
-		}
-	}
-	got, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if !bytes.Equal(got, want) {
-		t.Errorf("%s is not what a node says of its metrics; write it anew: go test ./deploy -run Dashboard -update\n%s", file, difference(string(got), string(want)))
-	}
+	keptInStep(t, file, want, "what a node says of its metrics")
 }
 
 // namedWell checks that every metric says what it means, and has a unit where it has one.
