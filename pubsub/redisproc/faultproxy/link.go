@@ -164,13 +164,14 @@ func (l *link) write(d direction, queue <-chan chunk, to *net.TCPConn) {
 			}
 		}
 		seen += len(c.bytes)
-		n, err := to.Write(c.bytes)
-		if d == up {
-			l.p.up.Add(int64(n))
-		} else {
-			l.p.down.Add(int64(n))
+		// Counted before it is passed on: whoever has heard a byte finds it in Stats.
+		passed := &l.p.up
+		if d == down {
+			passed = &l.p.down
 		}
-		if err != nil {
+		passed.Add(int64(len(c.bytes)))
+		if n, err := to.Write(c.bytes); err != nil {
+			passed.Add(int64(n - len(c.bytes)))
 			l.stop()
 		}
 	}
