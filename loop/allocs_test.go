@@ -26,7 +26,6 @@ func TestSendAllocatesNothing(t *testing.T) {
 						t.Error("refused")
 					}
 				}
-				r.burst = len(r.dirty)
 				r.flushSlice()
 				if _, err := io.ReadFull(client.TCPConn, in[:burst*len(frame)]); err != nil {
 					t.Error(err)

@@ -26,7 +26,8 @@
 // burst to the Handler, which sends references to shared frames; each
 // connection that got something is then flushed once, with one write for all
 // of it. Long bursts and long flushes are cut into slices between which the
-// loop looks at its sockets. Where a reactor stood still its deadlines did too
+// loop looks at its sockets. What comes during a long flush is handed on at one of
+// its stations (type round): those not flushed yet take it along. Where a reactor stood still its deadlines did too
 // (type clock), so that a paused machine does not wake up to cut its clients.
 //
 // # Writing

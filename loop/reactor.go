@@ -60,9 +60,7 @@ type Reactor struct {
 	deflater codec.Deflater
 	scratch  []byte    // for putting chunks and small frames together
 	events   []any     // of the mailbox's last take, not yet handed on
-	dirty    []*Conn   // to be flushed
-	flushed  int       // how many of dirty have been
-	burst    int       // how many of dirty must have been before more events are handed on
+	round    round     // to be flushed
 	resumed  []*Conn   // opened, with bytes held back
 	arrivals []arrival // of the bursts that were taken and are not flushed
 	dog      watchdog
@@ -265,16 +263,15 @@ func (r *Reactor) Recover(c *Conn, doing string) {
 	}
 }
 
-// A turn is cut off, to be continued after the loop has looked at its sockets.
+// A turn is cut off, after sliceLength connections as well, to be continued after the
+// loop has looked at its sockets.
 const (
-	sliceLength = 256                  // connections flushed: about 2 ms of system calls
-	eventBatch  = 128                  // events handed on at a time
-	eventSlice  = 4 * time.Millisecond // after which no more of them are
+	eventBatch = 128                  // events handed on at a time
+	eventSlice = 4 * time.Millisecond // after which no more of them are
 )
 
-// turn does what the reactor was rung for. New events wait while an earlier
-// burst is still being flushed: so they gather, and the next flush takes all of
-// them in one write per connection.
+// turn does what the reactor was rung for. New events wait for the next station of
+// the round: so they gather, and are handed on together.
 func (r *Reactor) turn() {
 	r.owner.check()
 	r.bell.answer()
@@ -304,20 +301,17 @@ func (r *Reactor) turn() {
 		r.endAll(*end)
 	}
 	r.passed(StallDeadlines)
-	if r.flushed >= r.burst {
+	if r.round.stops() {
 		r.handOn(now)
 		r.takeHeld()
-		r.burst = len(r.dirty)
+		r.round.leave()
 		r.passed(StallEvents)
 	}
 	r.flushSlice()
 	r.turning = false
-	now = r.passed(StallFlush)
-	if r.burst == 0 && len(r.events) == 0 {
-		r.delivered(now)
-	}
+	r.delivered(r.passed(StallFlush))
 	r.endTurn()
-	if len(r.dirty) > 0 || len(r.events) > 0 || r.box.depth() > 0 {
+	if r.round.len() > 0 || len(r.events) > 0 || r.box.depth() > 0 {
 		r.bell.ring()
 	}
 }
@@ -351,6 +345,7 @@ func (r *Reactor) handOn(now time.Duration) {
 	}
 	r.events = nil
 	r.box.release()
+	r.handedOn()
 }
 
 // handle is the recover boundary of events.
@@ -368,23 +363,11 @@ func (r *Reactor) takeHeld() {
 	r.resumed = r.resumed[:0]
 }
 
-// flushSlice flushes the next dirty connections.
+// flushSlice flushes the next connections.
 func (r *Reactor) flushSlice() {
-	end := min(r.flushed+sliceLength, len(r.dirty))
-	for r.flushed < end {
-		c := r.dirty[r.flushed]
-		r.flushed++
-		r.flush(c)
+	for range min(sliceLength, r.round.len()) {
+		r.flush(r.round.next())
 	}
-	if r.flushed < r.burst {
-		return
-	}
-	// Those that came meanwhile move to the front, or a list that never gets
-	// empty would grow without end.
-	rest := copy(r.dirty, r.dirty[r.flushed:])
-	clear(r.dirty[rest:])
-	r.dirty = r.dirty[:rest]
-	r.flushed, r.burst = 0, 0
 }
 
 // flush is the recover boundary of writing.

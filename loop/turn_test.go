@@ -8,10 +8,11 @@ import (
 	"sluice/codec"
 )
 
-// Long flushes are cut into slices, and events wait for the last of them.
+// Long flushes are cut into slices, and what happens meanwhile waits for the next
+// station, not for the end.
 func TestTurnSlices(t *testing.T) {
 	n := start(t, Options{}, &script{})
-	const many = 10*sliceLength + 1
+	const many = 10 * stations * sliceLength
 	var list []*Conn
 	var first, last int64
 	n.on(func(r *Reactor) {
@@ -19,53 +20,34 @@ func TestTurnSlices(t *testing.T) {
 		for range many {
 			c := &Conn{r: r, state: dead, marks: markDirty}
 			list = append(list, c)
-			r.dirty = append(r.dirty, c)
+			r.round.add(c)
 		}
 	})
 	late := &Conn{state: dead, marks: markDirty}
 	n.on(func(r *Reactor) {
-		last = r.count.turns.Load()
 		for i, c := range list {
-			if c.marks.has(markDirty) {
-				t.Errorf("%d was not flushed", i)
+			if was := i >= int(r.round.served); c.marks.has(markDirty) != was {
+				t.Errorf("%d, of which %d were served: still in line is %v", i, r.round.served, !was)
 			}
 		}
+		if got := many - r.round.len(); got == 0 || got > many/stations {
+			t.Errorf("%d of %d were served before an event was handed on", got, many)
+		}
 		late.r = r
-		r.dirty = append(r.dirty, late)
+		r.round.add(late)
 	})
+	until(t, "all are served", func() (done bool) {
+		n.on(func(r *Reactor) { done, last = r.round.len() == 0, r.count.turns.Load() })
+		return done
+	})
+	for i, c := range append(list, late) {
+		if c.marks.has(markDirty) {
+			t.Errorf("%d was not flushed", i)
+		}
+	}
 	if got := last - first; got < many/sliceLength {
 		t.Errorf("%d connections were flushed in %d turns", many, got)
 	}
-	n.on(func(r *Reactor) {
-		if late.marks.has(markDirty) || len(r.dirty) != 0 || r.flushed != 0 || r.burst != 0 {
-			t.Errorf("%d left dirty, %d flushed, burst %d", len(r.dirty), r.flushed, r.burst)
-		}
-	})
-}
-
-// Connections that get dirty while a burst is flushed neither hold up the next
-// burst nor make the list grow without end.
-func TestDirtyWithoutEnd(t *testing.T) {
-	n := start(t, Options{}, &script{})
-	n.on(func(r *Reactor) {
-		fresh := func() *Conn { return &Conn{r: r, state: dead, marks: markDirty} }
-		for range 3 * sliceLength {
-			r.dirty = append(r.dirty, fresh())
-		}
-		r.burst = len(r.dirty)
-		for range 100 {
-			r.flushSlice()
-			for range sliceLength {
-				r.dirty = append(r.dirty, fresh())
-			}
-		}
-		if len(r.dirty) > 8*sliceLength {
-			t.Errorf("%d on the list", len(r.dirty))
-		}
-		if r.flushed < r.burst {
-			t.Error("events wait for ever")
-		}
-	})
 }
 
 // A long burst comes in several calls, in order; while events breed events for

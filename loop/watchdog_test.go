@@ -56,7 +56,7 @@ func TestDeliveryIsTimed(t *testing.T) {
 	received := time.Now().Add(-time.Hour)
 	many := func() {
 		for range 3*sliceLength + 1 {
-			r.dirty = append(r.dirty, &Conn{r: r, state: dead, marks: markDirty})
+			r.round.add(&Conn{r: r, state: dead, marks: markDirty})
 		}
 	}
 	for range 3 {
@@ -67,8 +67,8 @@ func TestDeliveryIsTimed(t *testing.T) {
 	}
 	until(t, "the bursts to be counted", func() bool { return n.Stats().Delivery.Total() == 3 })
 	n.on(func(r *Reactor) {
-		if len(r.dirty) > 0 {
-			t.Errorf("%d are still to be flushed", len(r.dirty))
+		if r.round.len() > 0 {
+			t.Errorf("%d are still to be flushed", r.round.len())
 		}
 	})
 	s := n.Stats()

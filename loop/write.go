@@ -287,7 +287,7 @@ func (c *Conn) flushSoon() {
 		return
 	}
 	c.marks |= markDirty
-	c.r.dirty = append(c.r.dirty, c)
+	c.r.round.add(c)
 	if !c.r.turning {
 		c.r.bell.ring()
 	}
