@@ -226,8 +226,6 @@ func (s *scenario) run(r *rig, p *Peer, plan *Plan) (*report, error) {
 	defer cancel()
 	command := pin(r.loadCores, append(append([]string{r.bin("sluice-load")}, args...), append(flags, "--pid", number(server.server), "--json", file)...))
 	cmd := exec.CommandContext(ctx, command[0], command[1:]...)
-	// One core, but more than one thread: publishing must not wait for the receiving thread to pause.
-	cmd.Env = append(os.Environ(), "GOMAXPROCS=2")
 	said, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
 	if err != nil && (!errors.As(err, &exit) || exit.ExitCode() != 1) {

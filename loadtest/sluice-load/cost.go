@@ -1,7 +1,6 @@
 package main
 
 import (
-	"runtime"
 	"time"
 
 	"sluice/loadtest/internal/fleet"
@@ -64,7 +63,7 @@ func (m mark) since(o mark) Cost {
 		others -= u.CPU().Seconds()
 	}
 	c.Others = max(others, 0)
-	c.Idle = max(float64(runtime.NumCPU())-(busy+c.Stolen)/c.Seconds, 0)
+	c.Idle = max(float64(meter.Cores())-(busy+c.Stolen)/c.Seconds, 0)
 	for i := range m.workers {
 		c.Worker = max(c.Worker, (m.workers[i]-o.workers[i]).Seconds()/c.Seconds)
 	}

@@ -55,6 +55,23 @@ func parseMachine(stat string) (busy, stolen time.Duration, err error) {
 	return busy, stolen, nil
 }
 
+// cores is how many processors the kernel gives figures for in /proc/stat: those of this machine, where runtime.NumCPU
+// tells of those that this process may use. 0: it gives none.
+func cores(stat string) (n int) {
+	for line := range strings.Lines(stat) {
+		if number, ok := strings.CutPrefix(line, "cpu"); ok && number != "" && number[0] >= '0' && number[0] <= '9' {
+			n++
+		}
+	}
+	return n
+}
+
+// Cores is how many processors this machine has, whichever of them this process may use.
+func Cores() int {
+	stat, _ := os.ReadFile("/proc/stat") // without it: those that this process may use
+	return max(cores(string(stat)), runtime.NumCPU())
+}
+
 // ListenOverflows is how many connections the kernel has turned away so far because a listener's queue was full, of all listeners
 // of this machine. A client tries again after 1 s, 3 s, 7 s …
 func ListenOverflows() (int64, error) {
@@ -87,7 +104,7 @@ type Machine struct {
 
 // Describe is this machine. What cannot be found out is left empty.
 func Describe() Machine {
-	m := Machine{Cores: runtime.NumCPU(), Go: runtime.Version()}
+	m := Machine{Cores: Cores(), Go: runtime.Version()}
 	if release, err := os.ReadFile("/proc/sys/kernel/osrelease"); err == nil {
 		m.Kernel = strings.TrimSpace(string(release))
 	}

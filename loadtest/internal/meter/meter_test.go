@@ -68,6 +68,12 @@ func TestListenOverflows(t *testing.T) {
 	}
 }
 
+func TestCores(t *testing.T) {
+	if n := cores("cpu  100 1\ncpu0 1 1\ncpu1 1 1\ncpu10 1 1\nintr 5\ncpux 1\n"); n != 3 {
+		t.Errorf("%d", n)
+	}
+}
+
 func TestMachineLine(t *testing.T) {
 	busy, stolen, err := parseMachine("cpu  100 1 200 5000 60 7 8 9 0 0\ncpu0 1 1 1 1 1 1 1 1 0 0\n")
 	if err != nil || busy != 3160*time.Millisecond || stolen != 90*time.Millisecond {
