@@ -239,3 +239,25 @@ func TestClusterFailsOverAndMoves(t *testing.T) {
 		t.Errorf("%v keys have come", n)
 	}
 }
+
+// A port that a program has chosen is no other's, also while nobody listens there.
+func TestPortsAreClaimed(t *testing.T) {
+	t.Parallel()
+	first := must[int](t)(FreePorts(3))
+	for port := first; port < first+3; port++ {
+		name := &syscall.SockaddrUnix{Name: fmt.Sprintf("@sluice port %d", port)} // as another program would claim it
+		fd := must[int](t)(syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0))
+		if err := syscall.Bind(fd, name); !errors.Is(err, syscall.EADDRINUSE) {
+			t.Errorf("port %d is claimed once more: %v", port, err)
+		}
+		check(t, syscall.Close(fd))
+	}
+	seen := map[int]bool{first: true, first + 1: true, first + 2: true}
+	for range 200 {
+		port := must[int](t)(FreePort())
+		if seen[port] {
+			t.Fatalf("port %d is chosen twice", port)
+		}
+		seen[port] = true
+	}
+}
