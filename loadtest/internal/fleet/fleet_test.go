@@ -111,7 +111,7 @@ func connectTo(t *testing.T, addr string, n int, o Options) (*Fleet, *keeper) {
 	k := &keeper{}
 	o.Target, o.Concurrency, o.Channel = target, 16, func(int) string { return "a b" }
 	if o.Timeout == 0 {
-		o.Timeout = 10 * time.Second
+		o.Timeout = patience
 	}
 	f, err := Start(o, func(int) Script { return k })
 	if err != nil {
@@ -122,9 +122,12 @@ func connectTo(t *testing.T, addr string, n int, o Options) (*Fleet, *keeper) {
 	return f, k
 }
 
+// patience is for what must come, also on a machine that is busy with other tests.
+const patience = 30 * time.Second
+
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	deadline := time.Now().Add(20 * time.Second)
+	deadline := time.Now().Add(patience)
 	for !done() {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)

@@ -32,7 +32,7 @@ func follow(t *testing.T, addr string, o Options) (*Fleet, *keeper) {
 		t.Fatal(err)
 	}
 	k := &keeper{}
-	o.Target, o.Concurrency, o.Timeout, o.Channel = target, 1, 10*time.Second, func(int) string { return "a b" }
+	o.Target, o.Concurrency, o.Timeout, o.Channel = target, 1, patience, func(int) string { return "a b" }
 	f, err := Start(o, func(int) Script { return k })
 	if err != nil {
 		t.Fatal(err)
@@ -65,6 +65,7 @@ func TestEventStreams(t *testing.T) {
 			if heard, _ := k.list(); !slices.Equal(heard, test.want) {
 				t.Errorf("%.200q", heard)
 			}
+			f.Each(func(*Worker) {}) // the counts are told at the end of a turn
 			if s := f.Stats(); s.Open != 1 || s.Messages != int64(len(test.want)) {
 				t.Errorf("%+v", s)
 			}
