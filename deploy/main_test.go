@@ -32,7 +32,11 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		status := m.Run()
-		if err := goleak.Find(); err != nil && status == 0 {
+		err = goleak.Find()
+		for end := time.Now().Add(patience); err != nil && time.Now().Before(end); { // what has been told to end may take its time
+			err = goleak.Find()
+		}
+		if err != nil && status == 0 {
 			fmt.Fprintln(os.Stderr, err)
 			return 1
 		}

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // process is a child that ends with its test.
@@ -33,7 +32,7 @@ func start(t *testing.T, cmd *exec.Cmd) *process {
 		cmd.SysProcAttr = &syscall.SysProcAttr{}
 	}
 	cmd.SysProcAttr.Setpgid, cmd.SysProcAttr.Pdeathsig = true, syscall.SIGKILL
-	cmd.WaitDelay = time.Second // workers hold the pipe, too
+	cmd.WaitDelay = patience / 3 // workers hold the pipe, too
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("%v; is it installed? run make deps", err)
 	}

@@ -118,10 +118,15 @@ func (r *rig) tryDial(from, path string, header http.Header) (*client, *http.Res
 		return nil, response, err
 	}
 	r.t.Cleanup(func() { _ = ws.Close() }) // the test may have closed it
-	if err := ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		return nil, response, err
-	}
 	return &client{ws, r.t}, response, nil
+}
+
+// ReadMessage waits for the next message from now on, however long the client has been there.
+func (c *client) ReadMessage() (kind int, payload []byte, err error) {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, nil, err
+	}
+	return c.Conn.ReadMessage()
 }
 
 // dial connects a client to the channel news.

@@ -56,7 +56,9 @@ func TestUnitIsValid(t *testing.T) {
 	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("systemd-analyze", "verify", "--man=no", file).CombinedOutput(); err != nil || len(out) > 0 {
+	out, err := exec.Command("systemd-analyze", "verify", "--man=no", file).CombinedOutput()
+	// It reads the units, too, that this one names, and may have something to say of those that this machine has.
+	if err != nil || strings.Contains(string(out), "sluice") {
 		t.Errorf("systemd-analyze verify: %v\n%s", err, out)
 	}
 	if out, err := exec.Command("systemd-analyze", "security", "--offline=true", "--threshold=20", file).CombinedOutput(); err != nil {

@@ -75,7 +75,7 @@ func (r *rig) listen() *bufio.Reader {
 	transport := &http.Transport{TLSClientConfig: r.front.cert.client.Clone(), ForceAttemptHTTP2: true, DialContext: func(ctx context.Context, network, _ string) (net.Conn, error) {
 		return dialer.DialContext(ctx, network, r.front.address)
 	}}
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*patience) // all that comes of it
 	r.t.Cleanup(func() {
 		cancel()
 		transport.CloseIdleConnections()
@@ -135,11 +135,13 @@ func TestClientAddressThroughBalancer(t *testing.T) {
 // is cut, which shows that the balancer meant it.
 func TestIdleThroughBalancer(t *testing.T) {
 	each(t, []kind{haproxy, nginx}, func(t *testing.T, k kind) {
-		const idle, pings = 4 * time.Second, 5 // a second apart at least: the ping may come after half of its interval
+		// The pings are two seconds apart at least, as one may come after half of its interval. Between the longest interval and the
+		// balancer's patience lies what a machine may stand still, and as long the client has for its answer.
+		const idle, pings = 9 * time.Second, 5
 		server := redistest.Start(t)
 		flags := append([]string{"--redis", server.URL}, k.nodes...)
 		r := newRigOf(t, k, place{idle: idle}, server, [2][]string{
-			append(flags[:len(flags):len(flags)], "--ping-interval", "2s", "--ping-timeout", "1900ms"),
+			append(flags[:len(flags):len(flags)], "--ping-interval", "4s", "--ping-timeout", "3900ms"),
 			append(flags[:len(flags):len(flags)], "--ping-interval", "1h"),
 		})
 		var ended [2]chan error // a client's first message, or how it ended
@@ -185,7 +187,7 @@ func TestIdleThroughBalancer(t *testing.T) {
 // The same for event streams, to which nodes send a comment at every ping.interval.
 func TestIdleEventStreamThroughBalancer(t *testing.T) {
 	each(t, []kind{haproxy, nginx}, func(t *testing.T, k kind) {
-		const idle, interval = 4 * time.Second, time.Second
+		const idle, interval = 6 * time.Second, time.Second // between them lies what a machine may stand still
 		r := newRig(t, k, place{idle: idle}, "--ping-interval", interval.String(), "--ping-timeout", "900ms")
 		events := r.listen()
 		for comments := 0; comments <= int(idle/interval)+1; {
@@ -214,7 +216,8 @@ func (r *rig) newCrowd(size int) *crowd {
 		c := r.dial()
 		w.wait.Go(func() { // ends when it has left
 			for !w.left.Load() {
-				_, _, err := c.ReadMessage()
+				_ = c.SetReadDeadline(time.Now().Add(4 * patience)) // longer than the test: it fails only on a closed one, as reading then does
+				_, _, err := c.Conn.ReadMessage()
 				if err == nil {
 					w.heard.Add(1)
 					continue
@@ -306,8 +309,14 @@ func TestNodeNotReadyBehindBalancer(t *testing.T) {
 			append(flags[:len(flags):len(flags)], "--redis", server.URL),
 		})
 		var clients []*client
-		for range old {
-			clients = append(clients, r.dial())
+		for range old { // one that comes just when the machine stands still is refused, and comes again
+			eventually(t, "a client is served", func() error {
+				c, _, err := r.tryDial("127.0.0.1", "/ws?channel=news", nil)
+				if err == nil {
+					clients = append(clients, c)
+				}
+				return err
+			})
 		}
 		was := figure(t, r.nodes[0], "sluice_subscriptions")
 		if was == 0 {

@@ -57,6 +57,7 @@ func TestRedisUsers(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		o.ReadTimeout, o.MaxRetries = patience, -1 // a message that is sent again comes twice
 		clients[user] = redis.NewClient(o)
 		t.Cleanup(func() { _ = clients[user].Close() })
 	}
@@ -110,9 +111,12 @@ func TestRedisUsers(t *testing.T) {
 	}
 	hears("paid")
 	hears("durably")
-	if answer := s.Do("FCALL", "sluice_presence_stats", 1, "sluice:invoice:7"); fmt.Sprint(answer) != "[1 0]" {
-		t.Errorf("present are %v", answer)
-	}
+	eventually(t, "the client is present", func() error { // that is written beside everything else
+		if answer := fmt.Sprint(s.Do("FCALL", "sluice_presence_stats", 1, "sluice:invoice:7")); answer != "[1 0]" {
+			return errors.New(answer)
+		}
+		return nil
+	})
 	nothingDenied(t, s, n)
 }
 
@@ -125,7 +129,8 @@ func nothingDenied(t *testing.T, s *redistest.Server, n *hostile.Node) {
 		}
 	}
 	for _, line := range n.Log() {
-		if line.Level != "info" {
+		// That the machine had no time for the node says nothing of what it may do.
+		if line.Level != "info" && !strings.Contains(line.Message, " was held up") {
 			t.Errorf("the node says %+v", line)
 		}
 	}

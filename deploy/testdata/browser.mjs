@@ -3,12 +3,15 @@
 import { chromium } from 'playwright-core';
 
 const [port] = process.argv.slice(2);
+const patience = 80_000; // ms; browsers start slowly on a busy machine, and the test ends what takes longer
 const browser = await chromium.launch({
   executablePath: '/usr/bin/chromium',
+  timeout: patience,
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-background-networking'],
 });
 const context = await browser.newContext({ ignoreHTTPSErrors: true });
 const page = await context.newPage();
+page.setDefaultTimeout(patience);
 await page.goto(`https://localhost:${port}/healthz`);
 console.log(await page.evaluate(async (port) => {
   const by = performance.getEntriesByType('navigation')[0].nextHopProtocol;

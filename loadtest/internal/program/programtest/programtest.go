@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -28,7 +29,11 @@ func Main(m *testing.M, path *string) int {
 		return 1
 	}
 	status := m.Run()
-	if err := goleak.Find(); err != nil && status == 0 {
+	err = goleak.Find()
+	for end := time.Now().Add(30 * time.Second); err != nil && time.Now().Before(end); { // what has been told to end may take its time
+		err = goleak.Find()
+	}
+	if err != nil && status == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
