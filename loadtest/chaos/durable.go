@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"sluice/loadtest/internal/history"
+	"sluice/pubsub/redisproc"
 )
 
 // durable is the durable channels of a run, the services that publish on them and
@@ -117,7 +118,7 @@ func (d *durable) unsettled(after int64) error {
 func (d *durable) survey(ctx context.Context, e *event) error {
 	for _, l := range d.logs {
 		before := now()
-		s, err := d.rig.backend.carrier(l.channel)
+		s, err := d.rig.backend.awaitCarrier(l.channel)
 		if err != nil {
 			return err
 		}
@@ -132,7 +133,7 @@ func (d *durable) survey(ctx context.Context, e *event) error {
 
 // positions are those in a channel's log, in order.
 func positions(ctx context.Context, addr, channel string) (list []uint64, err error) {
-	w, err := dialWire(ctx, addr, 5*time.Second)
+	w, err := dialWire(ctx, addr, redisproc.Patience)
 	if err != nil {
 		return nil, err
 	}

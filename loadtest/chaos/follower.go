@@ -40,7 +40,7 @@ type envelope struct {
 
 // lastTime is how long followers have to come to the end, from when all was
 // published.
-const lastTime = 20 * time.Second
+const lastTime = 60 * time.Second
 
 // run follows until the end of the log, or until a while after there is nothing
 // more to come.

@@ -17,6 +17,7 @@ import (
 	"time"
 
 	"sluice/loadtest/internal/history"
+	"sluice/pubsub/redisproc"
 )
 
 // node is a place for a sluice; when it is killed another life begins there.
@@ -150,7 +151,7 @@ func (n *node) kill() {
 	l.mu.Lock()
 	l.killed = true
 	l.mu.Unlock()
-	l.watch.look() // its last word on what may have been missed
+	l.watch.lastWord()
 	l.died = now()
 	l.end(syscall.SIGKILL)
 	l.watch.close()
@@ -258,7 +259,7 @@ func (w *watch) run() {
 
 func (w *watch) sample() {
 	began := time.Now()
-	status, body, err := w.get("/readyz")
+	status, body, err := w.get(w.http, "/readyz")
 	if err != nil || time.Since(began) > tardy {
 		return
 	}
@@ -272,8 +273,15 @@ func (w *watch) sample() {
 }
 
 // look reads /api/gaps. A node without it tells nothing.
-func (w *watch) look() {
-	status, body, err := w.get("/api/gaps")
+func (w *watch) look() { w.lookWith(w.http) }
+
+// lastWord is look for as long as it takes: what the node has not told by now, nobody will ever hear.
+func (w *watch) lastWord() {
+	w.lookWith(&http.Client{Timeout: redisproc.Patience, Transport: w.http.Transport})
+}
+
+func (w *watch) lookWith(client *http.Client) {
+	status, body, err := w.get(client, "/api/gaps")
 	if err != nil {
 		return
 	}
@@ -296,8 +304,8 @@ func (w *watch) look() {
 	}
 }
 
-func (w *watch) get(path string) (int, []byte, error) {
-	response, err := w.http.Get("http://" + w.life.admin + path)
+func (w *watch) get(client *http.Client, path string) (int, []byte, error) {
+	response, err := client.Get("http://" + w.life.admin + path)
 	if err != nil {
 		return 0, nil, err
 	}
@@ -310,7 +318,7 @@ func (w *watch) get(path string) (int, []byte, error) {
 func (w *watch) close() {
 	close(w.stop)
 	w.all.Wait()
-	w.look()
+	w.lastWord()
 	w.http.CloseIdleConnections()
 }
 

@@ -183,7 +183,7 @@ type wire struct {
 }
 
 func dialWire(ctx context.Context, addr string, timeout time.Duration) (*wire, error) {
-	c, err := (&net.Dialer{Timeout: 500 * time.Millisecond}).DialContext(ctx, "tcp", addr)
+	c, err := (&net.Dialer{Timeout: timeout}).DialContext(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

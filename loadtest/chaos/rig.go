@@ -37,8 +37,8 @@ type options struct {
 const (
 	bigChannel = "big"
 	bigSize    = 128 << 10
-	drainTime  = 10 * time.Second // that the last messages may take
-	settleTime = 20 * time.Second // that a recovery may take
+	drainTime  = 30 * time.Second // that the last messages may take
+	settleTime = 60 * time.Second // that a recovery may take
 )
 
 // rig is one run.
@@ -252,7 +252,7 @@ type reign struct {
 // another one did before, it was both of them during the event.
 func (r *rig) noteCarriers(e *event) error {
 	for _, channel := range r.channels {
-		s, err := r.backend.carrier(channel)
+		s, err := r.backend.awaitCarrier(channel)
 		if err != nil {
 			return fmt.Errorf("who carries %s: %w", channel, err)
 		}

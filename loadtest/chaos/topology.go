@@ -130,6 +130,16 @@ func (b *backend) carrier(channel string) (*redisproc.Server, error) {
 	return b.servers[shard(channel, len(b.servers))], nil
 }
 
+// awaitCarrier is carrier, where servers may not agree on that for a moment, or not answer in time.
+func (b *backend) awaitCarrier(channel string) (*redisproc.Server, error) {
+	for end := time.Now().Add(redisproc.Patience); ; time.Sleep(20 * time.Millisecond) {
+		s, err := b.carrier(channel)
+		if err == nil || time.Now().After(end) {
+			return s, err
+		}
+	}
+}
+
 // behind is the address of the server that a node's link leads to, as the node
 // names it: by address and number, and perhaps by its proxy's address.
 func (b *backend) behind(link string) string {

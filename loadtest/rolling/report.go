@@ -77,14 +77,9 @@ func (r *rig) report() *report {
 	v := history.Follow(logs)
 	rep := &report{Started: r.began.UTC(), Machine: meter.Describe(), Clients: r.o.Clients, Nodes: r.o.Nodes, Fronts: len(r.fronts), Channels: r.o.Channels, Rate: r.o.Rate,
 		Delay: r.o.Delay.Seconds(), Window: r.o.Window.Seconds(), MaxAge: r.o.MaxAge.Seconds(), Followed: v.Total, Oddness: v.Oddness, Failed: len(c.failed), Ends: c.reasons(),
-		Samples: map[string][]sample{}, began: r.began.UnixNano(), Away: awayOf(c.back)}
+		Samples: map[string][]sample{}, Lost: r.lost, began: r.began.UnixNano(), Away: awayOf(c.back)}
 	for _, l := range logs.Logs {
 		rep.Published += len(l.Messages)
-	}
-	if r.o.MaxAge > 0 { // some are always on their way
-		rep.Lost = c.lost(time.Now().UnixNano(), r.o.MaxBackoff)
-	} else {
-		rep.Lost = c.lost(time.Now().UnixNano(), 0)
 	}
 	for i, n := range r.nodes {
 		n.logMu.Lock()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type options struct {
 	MaxBackoff time.Duration // and the longest of all
 	Join       bool          // a node joins, in place of restarts
 	Within     float64       // of their mean, that nodes count as even
+	Limit      time.Duration // how long the one that joins may take to get its share; 0: four lives of a connection, and HAProxy's slowstart
 	Out        io.Writer
 }
 
@@ -49,6 +51,7 @@ type rig struct {
 	over    int64 // Unix nanoseconds: what comes after is not drawn
 	drains  []drain
 	joined  join
+	lost    int // clients that did not come back
 }
 
 // drain is the end of one life of a node, and the beginning of the next. Unix nanoseconds.
@@ -254,7 +257,7 @@ func (r *rig) oneMore(ctx context.Context) error {
 	}
 	r.joined = join{Node: n.name, At: time.Now().UnixNano()}
 	r.say("%s joins", n.name)
-	limit, cancel := context.WithTimeout(ctx, 4*r.o.MaxAge+r.o.Slowstart)
+	limit, cancel := context.WithTimeout(ctx, cmp.Or(r.o.Limit, 4*r.o.MaxAge+r.o.Slowstart))
 	defer cancel()
 	for limit.Err() == nil {
 		if err := hold(limit, sampleEvery); err != nil {
@@ -280,9 +283,24 @@ func (r *rig) even() bool {
 	return true
 }
 
-// settle waits until every client has everything.
+// settle waits until every client has everything, and then for those that are away: who is not back after that is lost.
 func (r *rig) settle(ctx context.Context) error {
-	return r.await(ctx, "all clients have come to the end", func() error { return r.whole((*crowd).complete) })
+	if err := r.await(ctx, "all clients have come to the end", func() error { return r.whole((*crowd).complete) }); err != nil {
+		return err
+	}
+	usual := time.Duration(0)
+	if r.o.MaxAge > 0 { // some are always on their way
+		usual = r.o.MaxBackoff
+	}
+	for end := time.Now().Add(patience); ; {
+		r.fleet.Each(func(*fleet.Worker) { r.lost = r.crowd.lost(time.Now().UnixNano(), usual) })
+		if r.lost == 0 || time.Now().After(end) {
+			return nil
+		}
+		if err := hold(ctx, 50*time.Millisecond); err != nil {
+			return err
+		}
+	}
 }
 
 // disperse ends the clients. It may be called more than once.

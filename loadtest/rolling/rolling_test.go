@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { os.Exit(programtest.Main(m, &built)) }
 // what else the machine does.
 func small(out *bytes.Buffer) options {
 	return options{Program: built, Balancer: "../../deploy/haproxy/haproxy.cfg", Nodes: 2, Clients: 60, Channels: 6, Rate: 60,
-		Window: time.Second, Slowstart: time.Millisecond, Pause: 5 * time.Second, Backoff: 100 * time.Millisecond, MaxBackoff: time.Second, Within: 0.5, Out: out}
+		Window: time.Second, Slowstart: time.Millisecond, Pause: 3 * time.Second, Backoff: 100 * time.Millisecond, MaxBackoff: time.Second, Within: 0.5, Out: out}
 }
 
 func TestRestarts(t *testing.T) {
@@ -52,7 +52,7 @@ func TestJoins(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
 	o := small(&out)
-	o.Join, o.MaxAge = true, 5*time.Second
+	o.Join, o.MaxAge, o.Limit = true, 5*time.Second, time.Minute
 	rep, err := measure(t.Context(), o, "")
 	if err != nil {
 		t.Fatalf("%v\n%s", err, &out)
