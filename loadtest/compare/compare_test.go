@@ -12,6 +12,7 @@ import (
 
 	"sluice/loadtest/internal/meter"
 	"sluice/loadtest/internal/proof"
+	"sluice/pubsub/redisproc"
 )
 
 // sample is a result of three rounds with four peers, the second of them a floor, the last one without echo.
@@ -214,7 +215,7 @@ func TestChoosing(t *testing.T) {
 
 // TestProcess starts a server, finds it listening and ends it; one that does not start says why.
 func TestProcess(t *testing.T) {
-	port, err := freePorts(3)
+	port, err := redisproc.FreePorts(3)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 
 	"sluice/loadtest/internal/fleet"
 	"sluice/loadtest/internal/meter"
+	"sluice/pubsub/redisproc"
 )
 
 // cli is the command line.
@@ -91,7 +92,7 @@ func (c *cli) Run(ctx context.Context, log io.Writer) error {
 	if err != nil {
 		return err
 	}
-	port, err := freePorts(3)
+	port, err := redisproc.FreePorts(3)
 	if err != nil {
 		return err
 	}

@@ -30,7 +30,7 @@ func (r *rig) addr() string           { return "127.0.0.1:" + strconv.Itoa(r.por
 func (r *rig) redisAddr() string      { return "127.0.0.1:" + strconv.Itoa(r.redis) }
 
 // patience is how long a server may take to listen, or to end when it is asked to.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 // process is one that the rig has started.
 type process struct {
@@ -179,25 +179,6 @@ func (p *Peer) file() string {
 		}
 		return c
 	}, strings.ToLower(p.Name))
-}
-
-// freePorts finds n ports in a row that nobody listens at now.
-func freePorts(n int) (int, error) {
-	for first := 16500; first < 30000; first += n {
-		free := true
-		for i := range n {
-			l, err := net.Listen("tcp", "127.0.0.1:"+strconv.Itoa(first+i))
-			if err != nil {
-				free = false
-				break
-			}
-			l.Close()
-		}
-		if free {
-			return first, nil
-		}
-	}
-	return 0, errors.New("no free ports between 16500 and 30000")
 }
 
 // configure writes the files that servers read.

@@ -40,7 +40,7 @@ func TestFanoutOfSeveralProcesses(t *testing.T) {
 			h.tamper = test.tamper(h)
 			args := fanoutArgs(h, "--processes", "3", "--workers", "2")
 			if test.want.Missing > 0 {
-				args = append(args, "--quiet", "1s") // what is lost is waited for
+				args = append(args, "--quiet", "3s") // what is lost is waited for
 			}
 			report, table, err := load(t, h, args...)
 			if report.Traffic == nil || (err == nil) != (test.want == proof.Counts{Delivered: 2000}) {

@@ -208,7 +208,7 @@ func (cmd *echoCmd) measure(r *run, scripts []*echoes, stop *atomic.Bool) error 
 
 // drain waits until nothing is in flight, or nothing comes any more.
 func (cmd *echoCmd) drain(r *run, scripts []*echoes) error {
-	last, since := int64(-1), fleet.Now()
+	silent := newSilence(-1, cmd.Quiet)
 	return r.until(func() bool {
 		var mu sync.Mutex
 		var flying int64
@@ -217,10 +217,7 @@ func (cmd *echoCmd) drain(r *run, scripts []*echoes) error {
 			defer mu.Unlock()
 			flying += scripts[w.Index()].flying
 		})
-		if flying != last {
-			last, since = flying, fleet.Now()
-		}
-		return flying == 0 || fleet.Now()-since > int64(cmd.Quiet)
+		return flying == 0 || silent.look(flying) > cmd.Quiet
 	})
 }
 

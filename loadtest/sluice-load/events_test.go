@@ -69,7 +69,7 @@ func TestEventStreamsAreProved(t *testing.T) {
 			e.lose = func(i int, s proof.Stamp) bool { return i == 3 && s.Seq == 10 }
 			quiet = "400ms" // what is lost is waited for
 		}
-		report, table, err := load(t, e, "fanout", "--url", e.URL+"/sse?channel={channel}", "-n", "50", "--warmup", "0s", "--for", "20s", "--messages", "40", "--burst", "8", "--quiet", quiet)
+		report, table, err := load(t, e, "fanout", "--url", e.URL+"/sse?channel={channel}", "-n", "50", "--warmup", "0s", "--for", "120s", "--messages", "40", "--burst", "8", "--quiet", quiet)
 		if report.Traffic == nil || (err == nil) != (lost == 0) {
 			t.Fatalf("%v\n%s", err, table)
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -20,6 +21,9 @@ type publisher interface {
 	close() error
 }
 
+// answerWithin is how long Redis may take to answer, where the URL says nothing of it: a crowded machine is no failure.
+const answerWithin = 30 * time.Second
+
 // redisPublisher publishes through Redis, a batch in one pipeline.
 type redisPublisher struct {
 	client  *redis.Client
@@ -34,6 +38,10 @@ func newRedisPublisher(ctx context.Context, url, prefix, command string) (*redis
 		return nil, fmt.Errorf("--redis: %w", err)
 	}
 	o.DisableIdentity = true
+	o.MaxRetries = -1 // what is sent again comes twice, and would be the server's fault
+	if o.ReadTimeout == 0 {
+		o.ReadTimeout, o.WriteTimeout = answerWithin, answerWithin
+	}
 	p := &redisPublisher{client: redis.NewClient(o), prefix: prefix, command: command}
 	if err := p.client.Ping(ctx).Err(); err != nil {
 		_ = p.close() // it never worked

@@ -29,6 +29,8 @@ func load(t *testing.T, h publisher, args ...string) (Report, string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Before the test's own flags, which win.
+	args = append([]string{args[0], "--timeout", "30s"}, args[1:]...)
 	k, err := parser.Parse(append(args, "--json", file, "--html", page))
 	if err != nil {
 		t.Fatal(err)
@@ -48,7 +50,7 @@ func load(t *testing.T, h publisher, args ...string) (Report, string, error) {
 }
 
 func fanoutArgs(h *hub, more ...string) []string {
-	return append([]string{"fanout", "--url", h.ws("/ws?channel={channel}"), "-n", "50", "--warmup", "0s", "--for", "20s", "--messages", "40",
+	return append([]string{"fanout", "--url", h.ws("/ws?channel={channel}"), "-n", "50", "--warmup", "0s", "--for", "120s", "--messages", "40",
 		"--burst", "8"}, more...)
 }
 
@@ -161,7 +163,7 @@ func TestFanoutNoticesALostSubscriber(t *testing.T) {
 func TestFanoutWithoutDeliveriesSaysWhatToDo(t *testing.T) {
 	h := newHub(t)
 	h.tamper = func(int, []byte, func([]byte)) {}
-	_, _, err := load(t, h, fanoutArgs(h, "--timeout", "300ms")...)
+	_, _, err := load(t, h, fanoutArgs(h, "--timeout", "3s")...)
 	if err == nil || errors.Is(err, errFaulty) || !strings.Contains(err.Error(), "same Redis, with the same prefix") {
 		t.Errorf("error %v", err)
 	}
@@ -194,7 +196,7 @@ func TestEchoIsProved(t *testing.T) {
 			t.Parallel() // most of the time goes into waiting for what will not come
 			h := newHub(t)
 			h.echoing(test.echo)
-			report, _, err := load(t, h, "echo", "--url", h.ws("/echo"), "-n", "50", "--depth", "4", "--warmup", "0s", "--for", "100ms", "--quiet", "400ms", "--workers", "2")
+			report, _, err := load(t, h, "echo", "--url", h.ws("/echo"), "-n", "50", "--depth", "4", "--warmup", "0s", "--for", "500ms", "--quiet", "400ms", "--workers", "2")
 			if report.Traffic == nil || !test.fault(report.Traffic.Proof) || (err == nil) != (test.echo == nil) {
 				t.Fatalf("error %v, %+v", err, report.Traffic)
 			}

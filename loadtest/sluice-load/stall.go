@@ -109,12 +109,9 @@ func (f *fanout) readAgain(s *Stall) error {
 		script.late = &proof.Counts{}
 		w.Conns(func(c *fleet.Conn) { c.Resume() })
 	})
-	last, since := int64(-1), fleet.Now()
+	silent := newSilence(-1, f.cmd.Quiet)
 	err := f.until(func() bool {
-		if now := f.fleet.Stats().Bytes; now != last {
-			last, since = now, fleet.Now()
-		}
-		return f.caughtUp() || fleet.Now()-since > int64(f.cmd.Quiet)
+		return f.caughtUp() || silent.look(f.fleet.Stats().Bytes) > f.cmd.Quiet
 	})
 	var mu sync.Mutex
 	f.fleet.Each(func(w *fleet.Worker) {

@@ -8,7 +8,7 @@ import (
 )
 
 func stallArgs(h *hub, more ...string) []string {
-	return append([]string{"stall", "--url", h.ws("/ws?channel={channel}"), "-n", "50", "--warmup", "0s", "--for", "20s", "--messages", "40",
+	return append([]string{"stall", "--url", h.ws("/ws?channel={channel}"), "-n", "50", "--warmup", "0s", "--for", "120s", "--messages", "40",
 		"--burst", "8"}, more...)
 }
 

@@ -117,7 +117,7 @@ func (t *tally) await(ctx context.Context, target int64, quiet time.Duration) bo
 	}
 	look := time.NewTicker(max(quiet/8, time.Millisecond))
 	defer look.Stop()
-	since := time.Now()
+	silent := newSilence(last, quiet)
 	for {
 		select {
 		case <-t.reached:
@@ -128,9 +128,7 @@ func (t *tally) await(ctx context.Context, target int64, quiet time.Duration) bo
 		switch now := t.delivered.Load(); {
 		case now >= target:
 			return true
-		case now != last:
-			last, since = now, time.Now()
-		case time.Since(since) >= quiet:
+		case silent.look(now) > quiet:
 			return false
 		}
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/alicebob/miniredis/v2"
 
 	"sluice/loadtest/internal/proof"
+	"sluice/pubsub/redisproc"
 )
 
 // TestYardstick builds the bare server, and publishes to it through Redis as to any other.
@@ -34,7 +35,7 @@ func TestYardstick(t *testing.T) {
 		}
 		awaitListener(t, listen)
 		report, _, err := load(t, nil, "fanout", "--url", "ws://127.0.0.1:"+listen+"/", "--redis", "redis://"+broker.Addr(), "-n", "50",
-			"--pid", strconv.Itoa(server.Process.Pid), "--warmup", "0s", "--for", "20s", "--messages", "640", "--burst", "32", "--size", "300")
+			"--pid", strconv.Itoa(server.Process.Pid), "--warmup", "0s", "--for", "120s", "--messages", "640", "--burst", "32", "--size", "300")
 		if err != nil {
 			t.Errorf("%v: %v", mode, err)
 		} else if got := report.Traffic.Proof; got != (proof.Counts{Delivered: 32000}) || report.Server != "bare" {
@@ -52,14 +53,12 @@ func TestYardstick(t *testing.T) {
 	}
 }
 
-// freePort is a port that was free a moment ago.
 func freePort(t *testing.T) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+	port, err := redisproc.FreePort()
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return strconv.Itoa(l.Addr().(*net.TCPAddr).Port)
+	return strconv.Itoa(port)
 }
 
 func awaitListener(t *testing.T, port string) {

@@ -44,7 +44,7 @@ func Metrics(ctx context.Context, url string) (map[string]float64, error) {
 
 // ReadPage reads the Prometheus text page at url.
 func ReadPage(ctx context.Context, url string) (*Page, error) {
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {
