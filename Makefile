@@ -41,7 +41,7 @@ build: ## build bin/sluice
 test: deps check unit invariants manifests fuzz-smoke ## install what the tests need, then run all checks and tests
 	@$(call step,all passed)
 
-deps: ## install what the tests need and this machine lacks (Debian packages, npm); nothing is started
+deps: ## install what the tests need and this machine lacks (Debian packages, npm, Go modules); nothing is started
 	@.ci/deps
 
 check: fmt vet lint ## gofmt, go vet, linters
@@ -58,7 +58,7 @@ vet:
 
 lint: ## the linters of .golangci.yml; the first run builds them, a minute or two
 	@$(call step,golangci-lint: built first if this machine has not yet)
-	@log=$$($(GOLANGCI) version 2>&1) || { printf '%s\n' "$$log"; exit 1; }
+	@log=$$(.ci/again $(GOLANGCI) version 2>&1) || { printf '%s\n' "$$log"; exit 1; }
 	@$(GOLANGCI) run ./...
 
 # Many tests wait for others more than they compute, hence -parallel. The program's own take minutes: they run once, with the ownership checks compiled in, which is the stricter way.
