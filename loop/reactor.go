@@ -181,6 +181,7 @@ func (r *Reactor) OnClose(g gnet.Conn, err error) gnet.Action {
 		return gnet.None
 	}
 	defer r.engine.leave(c) // after the handler was told: Shutdown waits for that
+	defer r.uncount(c)      // likewise: whoever sees that it has gone finds all done that its end brings
 	if c.marks.has(markSecure) {
 		c.unveil()
 	}
@@ -192,14 +193,18 @@ func (r *Reactor) OnClose(g gnet.Conn, err error) gnet.Action {
 	c.countHeld(0)
 	r.wheel.drop(c)
 	r.conns.remove(c.id)
-	r.count.connections.Add(-1)
-	c.traffic().open.Add(-1)
 	c.lost(err)
 	if c.marks.has(markKnown) {
 		defer r.Recover(nil, "close")
 		r.handler.OnClose(c, c.rare.end)
 	}
 	return gnet.None
+}
+
+// uncount takes a connection out of the figures of those that are open.
+func (r *Reactor) uncount(c *Conn) {
+	r.count.connections.Add(-1)
+	c.traffic().open.Add(-1)
 }
 
 // read lets c take bytes, then sends all its answers at once.
