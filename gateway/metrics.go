@@ -245,7 +245,7 @@ func newMetrics(a *App) *metrics {
 	counter("api_wrong_keys_total", "Requests to the HTTP API with another key than its own, or with none: a service is configured wrongly, or somebody tries keys; the log says from where.",
 		func(s *snapshot) float64 { return float64(s.app.api.WrongKeys()) })
 	gauge("errands_pending", "Calls to Redis that clients wait for: history, presence, what is relayed.", func(s *snapshot) float64 { return float64(s.errands.Pending) })
-	counter("errands_total", "Calls to Redis that clients have waited for, or wait for.", func(s *snapshot) float64 { return float64(s.errands.Made) })
+	counter("errands_total", "Calls to Redis that were made for clients who wait for them.", func(s *snapshot) float64 { return float64(s.errands.Made) })
 	counter("errands_failed_total", "Of those, how many failed; the log says why. The clients were told.", func(s *snapshot) float64 { return float64(s.errands.Failed) })
 	counter("errands_refused_total", "Calls of clients that there was no room for, because Redis does not keep up or one connection has made too many at once; the clients were told to try again.",
 		func(s *snapshot) float64 { return float64(s.errands.Refused) })

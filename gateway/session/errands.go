@@ -123,12 +123,17 @@ func (e *Errands) finish(ctx context.Context, line chan errand) {
 }
 
 func (e *Errands) carryOut(ctx context.Context, one errand) {
-	defer e.pending.Add(-1)
-	defer e.bytes.Add(-int64(one.size))
+	over := func() {
+		e.bytes.Add(-int64(one.size))
+		e.pending.Add(-1)
+	}
 	if one.gone != nil && one.gone.Load() {
+		over()
 		return // nobody waits for it any more
 	}
+	e.made.Add(1) // before anybody sees what it does
 	err := e.attempt(ctx, one)
+	over() // before the client hears of it: whoever has the answer does not find it waiting
 	if err != nil {
 		e.failed.Add(1)
 		e.log.Warn("a call that a client waits for has failed", zap.String("conn", hub.ConnName(e.life, one.conn)), zap.Error(err))
@@ -159,7 +164,6 @@ func (e *Errands) add(lines []chan errand, one errand) error {
 	e.pending.Add(1)
 	select {
 	case lines[uint64(one.conn)%uint64(len(lines))] <- one:
-		e.made.Add(1)
 		return nil
 	default:
 		e.pending.Add(-1)
@@ -176,7 +180,7 @@ func (e *Errands) refuse(one errand) error {
 // ErrandStats are figures of Errands. All but the first only grow.
 type ErrandStats struct {
 	Pending int64 // that wait or are being run
-	Made    int64
+	Made    int64 // that were run, or are being
 	Failed  int64 // of those, whose call has failed
 	Refused int64 // that there was no room for, on the node or for their connection
 	Panics  int64
