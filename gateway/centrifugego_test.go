@@ -108,6 +108,8 @@ func (j *journal) subscribe(client *centrifuge.Client, channel string, c centrif
 	s.OnUnsubscribed(func(e centrifuge.UnsubscribedEvent) { j.note("%s unsubscribed %d %s", channel, e.Code, e.Reason) })
 	s.OnError(func(e centrifuge.SubscriptionErrorEvent) { j.note("%s error %v", channel, e.Error) })
 	s.OnPublication(func(e centrifuge.PublicationEvent) { j.note("%s: %s", channel, e.Data) })
+	s.OnJoin(func(e centrifuge.JoinEvent) { j.note("join %s %s", e.User, e.ConnInfo) })
+	s.OnLeave(func(e centrifuge.LeaveEvent) { j.note("leave %s %s", e.User, e.ConnInfo) })
 	if err := s.Subscribe(); err != nil {
 		j.t.Fatal(err)
 	}
@@ -161,7 +163,7 @@ func TestCentrifugeGo(t *testing.T) {
 				"protobuf": {`news: {"a": 1}`, "news: text", "news: \xff\x00"},
 			}[speaks]...)
 
-			ctx, cancel := context.WithTimeout(t.Context(), patience)
+			ctx, cancel := context.WithTimeout(t.Context(), 6*patience) // for all that follows
 			defer cancel()
 			if _, err := sub.Publish(ctx, []byte(`{"from":"client"}`)); err != nil {
 				t.Fatal(err)
@@ -296,9 +298,12 @@ func TestCentrifugeGoGivenChannels(t *testing.T) {
 			j.want(orders + ": 4")
 		})
 	}
-	if e := n.entries("connect"); len(e) < 4 || e[0]["user"] != "42" || !strings.HasSuffix(e[0]["channel"].(string), " #42") {
-		t.Errorf("the inbox has %v", e)
-	}
+	eventually(t, "the inbox tells of all that have come", func() error {
+		if e := n.entries("connect"); len(e) < 4 || e[0]["user"] != "42" || !strings.HasSuffix(e[0]["channel"].(string), " #42") {
+			return fmt.Errorf("it has %v", e)
+		}
+		return nil
+	})
 }
 
 // A token that expires is replaced while the connection stays.
@@ -314,7 +319,7 @@ func TestCentrifugeGoRefreshes(t *testing.T) {
 		if fetched == 1 {
 			return sign(t, testKey, auth.Claims{User: "42", Issued: time.Now().Add(-2 * time.Hour)}), nil // it has expired
 		}
-		return sign(t, testKey, auth.Claims{User: "42", TTL: 2 * time.Second}), nil
+		return sign(t, testKey, auth.Claims{User: "42", TTL: shortLife}), nil
 	}})
 	client.OnError(func(e centrifuge.ErrorEvent) { j.note("error %v", e.Error) })
 	mustConnect(t, client)
@@ -337,16 +342,16 @@ func TestCentrifugeGoRefreshes(t *testing.T) {
 // A client that lets its token expire is closed, with a code at which SDKs come back.
 func TestCentrifugeExpires(t *testing.T) {
 	t.Parallel()
-	n := startNode(t, "--anonymous", "--auth-hmac-secret", testSecret, "--auth-leeway", "0s", "--auth-grace", "0s", "--handshake-timeout", "1s").ready()
+	n := startNode(t, "--anonymous", "--auth-hmac-secret", testSecret, "--auth-leeway", "0s", "--auth-grace", "0s", "--handshake-timeout", "4s").ready()
 	c := n.sdk("", nil)
-	c.talk(`> {"id":1,"connect":{"token":"`+sign(t, testKey, auth.Claims{User: "42", TTL: 2 * time.Second})+`"}}`,
-		`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`,
+	c.talk(`> {"id":1,"connect":{"token":"`+sign(t, testKey, auth.Claims{User: "42", TTL: shortLife})+`"}}`,
+		`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":600,"pong":true,"node":"N"}}`,
 		"x 3005 connection expired")
 
 	s := n.sdk("", nil)
-	one := sign(t, testKey, auth.Claims{User: "42", Channel: "a", TTL: 2 * time.Second})
+	one := sign(t, testKey, auth.Claims{User: "42", Channel: "a", TTL: shortLife})
 	s.talk(`> {"id":1,"connect":{"token":"`+sign(t, testKey, auth.Claims{User: "42"})+`"}}`+"\n"+`{"id":2,"subscribe":{"channel":"a","token":"`+one+`"}}`,
-		`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":25,"pong":true,"node":"N"}}`,
+		`< {"id":1,"connect":{"client":"C","version":"V","expires":true,"ttl":T,"ping":600,"pong":true,"node":"N"}}`,
 		`< {"id":2,"subscribe":{"expires":true,"ttl":T}}`,
 		`< {"push":{"channel":"a","unsubscribe":{"code":2501,"reason":"subscription expired"}}}`,
 		`> {"id":3,"ping":{}}`, `< {"id":3,"ping":{}}`)
@@ -383,8 +388,6 @@ func TestCentrifugeGoPresence(t *testing.T) {
 	mustConnect(t, ada)
 	j.want(connecting, "connected")
 	room := j.subscribe(ada, "room:1", centrifuge.SubscriptionConfig{JoinLeave: true})
-	room.OnJoin(func(e centrifuge.JoinEvent) { j.note("join %s %s", e.User, e.ConnInfo) })
-	room.OnLeave(func(e centrifuge.LeaveEvent) { j.note("leave %s %s", e.User, e.ConnInfo) })
 	j.want("room:1 subscribing 0 subscribe called", "room:1 subscribed, recoverable true, was recovering false, recovered false", `join ada {"name":"Ada"}`)
 
 	bob, k := newGoClient(t, "protobuf", other.Public(), centrifuge.Config{Token: sign(t, testKey, auth.Claims{User: "bob"})})
@@ -392,7 +395,7 @@ func TestCentrifugeGoPresence(t *testing.T) {
 	k.want(connecting, "connected")
 	k.subscribe(bob, "room:1", centrifuge.SubscriptionConfig{})
 	j.want("join bob ")
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 6*patience) // for all that follows
 	defer cancel()
 	stats, err := room.PresenceStats(ctx)
 	if err != nil || stats.NumClients != 2 || stats.NumUsers != 2 {

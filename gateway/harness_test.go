@@ -32,6 +32,8 @@ func TestMain(m *testing.M) {
 
 const patience = 30 * time.Second // for anything that should happen, also on a machine that is busy with other tests
 
+const noPings = "10m" // ping.interval: longer than any test
+
 // testNode is a node that runs until its test ends.
 type testNode struct {
 	*App
@@ -41,10 +43,11 @@ type testNode struct {
 }
 
 // startNode starts a node with the given flags, on free ports; without --redis on
-// an embedded broker of its own.
+// an embedded broker of its own. Clients that do not read answer no pings, and a test may
+// take long on a busy machine: so there are none, unless they are asked for.
 func startNode(t *testing.T, args ...string) *testNode {
 	t.Helper()
-	base := []string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--shutdown-timeout", "5s"}
+	base := []string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--shutdown-timeout", "5s", "--ping-interval", noPings}
 	c, err := config.Load(append(base, args...), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -119,10 +122,16 @@ func (n *testNode) tryDial(path string, header http.Header, protocols ...string)
 		return nil, response, err
 	}
 	n.t.Cleanup(func() { _ = ws.Close() }) // the test may have closed it
-	if err := ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		n.t.Fatal(err)
-	}
 	return &client{Conn: ws, t: n.t, response: response}, response, nil
+}
+
+// ReadMessage waits for the next message as long as patience lasts, however long the test
+// has taken until then.
+func (c *client) ReadMessage() (kind int, payload []byte, err error) {
+	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		return 0, nil, err
+	}
+	return c.Conn.ReadMessage()
 }
 
 func (n *testNode) dial(path string, protocols ...string) *client {

@@ -37,7 +37,7 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 // killAtEnd ends a process that a failed test leaves behind, and one that hangs.
 func killAtEnd(t *testing.T, cmd *exec.Cmd) {
 	kill := func() { _ = cmd.Process.Kill() } // it may have ended
-	killer := time.AfterFunc(2*patience, kill)
+	killer := time.AfterFunc(6*patience, kill)
 	t.Cleanup(func() {
 		killer.Stop()
 		kill()

@@ -92,7 +92,7 @@ func TestReadmePrograms(t *testing.T) {
 			}
 			argv := p.command(t, file)
 			c := n.dial("/ws?channel=news")
-			ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), 6*patience)
 			defer cancel()
 			cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 			var out safeBuffer
@@ -107,7 +107,7 @@ func TestReadmePrograms(t *testing.T) {
 			if err := c.SetReadDeadline(time.Now().Add(3 * patience)); err != nil { // interpreters start slowly on a busy machine
 				t.Fatal(err)
 			}
-			_, got, err := c.ReadMessage()
+			_, got, err := c.Conn.ReadMessage()
 			if err != nil || !strings.Contains(string(got), p.says) {
 				t.Fatalf("the client got %q, %v; the program said:\n%s", got, err, out.String())
 			}

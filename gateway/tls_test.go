@@ -115,7 +115,7 @@ func TestTLS(t *testing.T) {
 	address := n.Public().String()
 	trusting := &tls.Config{RootCAs: a.pool}
 	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting, DisableKeepAlives: true}, Timeout: patience}
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 4*patience)
 	defer cancel()
 
 	t.Run("gorilla", func(t *testing.T) {
