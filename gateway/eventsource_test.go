@@ -85,17 +85,29 @@ func (e *eventSource) want(events ...heard) {
 type frontDoor struct {
 	url    string
 	target atomic.Pointer[url.URL]
+	gate   chan struct{} // full while nobody is let in: they wait
 }
 
 func newFrontDoor(t *testing.T, n *testNode) *frontDoor {
-	d := &frontDoor{}
+	d := &frontDoor{gate: make(chan struct{}, 1)}
 	d.turn(n)
-	s := httptest.NewServer(&httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(d.target.Load()) },
-		Transport: &http.Transport{DisableKeepAlives: true}})
+	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) { r.SetURL(d.target.Load()) },
+		Transport: &http.Transport{DisableKeepAlives: true}}
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case d.gate <- struct{}{}:
+			<-d.gate
+			proxy.ServeHTTP(w, r)
+		case <-r.Context().Done(): // it has gone
+		}
+	}))
 	t.Cleanup(s.Close)
 	d.url = s.URL
 	return d
 }
+
+func (d *frontDoor) shut() { d.gate <- struct{}{} }
+func (d *frontDoor) open() { <-d.gate }
 
 func (d *frontDoor) turn(n *testNode) {
 	d.target.Store(&url.URL{Scheme: "http", Host: n.Public().String()})
@@ -136,11 +148,13 @@ func TestEventSource(t *testing.T) {
 			e.want(heard{"message", id(p2), "beside the log"})
 
 			door.turn(b)
+			door.shut() // or it might be back before there is anything that it has missed
 			if err := a.stop(); err != nil {
 				t.Error(err)
 			}
 			e.want(heard{"close", id(p2), "1012 this node is going away, come back"}, heard{Type: "error", Data: "0"})
 			p3 := b.publishDurable("orders", "while it was away")
+			door.open()
 			e.want(heard{Type: "open"}, heard{"resumed", id(p2), "orders"}, heard{"message", p3, "while it was away"}, heard{"ready", p3, "orders"})
 			p4 := b.publishDurable("orders", "four")
 			e.want(heard{"message", p4, "four"})

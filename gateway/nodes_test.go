@@ -21,8 +21,8 @@ import (
 )
 
 // The machine may be so busy that a node is late by seconds: it must not be taken
-// for dead.
-const testLease = "3s"
+// for dead. A lease is renewed three times in its life.
+const testLease = "6s"
 
 func startNodeWithID(t *testing.T, id, redis string) *testNode {
 	t.Helper()
@@ -33,7 +33,7 @@ func startNodeWithID(t *testing.T, id, redis string) *testNode {
 func startProcess(t *testing.T, id, redis string) *hostile.Node {
 	t.Helper()
 	n, err := hostile.StartCommand(t.Context(), process(t, "--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0",
-		"--redis", redis, "--node-id", id, "--node-lease-ttl", testLease))
+		"--redis", redis, "--node-id", id, "--node-lease-ttl", testLease, "--ping-interval", noPings))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,17 +64,23 @@ func (n *testNode) knows(ids ...string) {
 	})
 }
 
-// renews waits until n has looked at the others often enough to have noticed what
-// there is to notice.
-func (n *testNode) renews() {
+// renews waits until n, and others, have looked at each other often enough to have noticed
+// what there is to notice.
+func (n *testNode) renews(others ...*testNode) {
 	n.t.Helper()
-	from := n.lease.Stats().Renewals
-	soon(n.t, "renewals", func() error {
-		if s := n.lease.Stats(); s.Renewals < from+4 {
-			return fmt.Errorf("%+v", s)
-		}
-		return nil
-	})
+	all := append([]*testNode{n}, others...)
+	var from []int64
+	for _, one := range all {
+		from = append(from, one.lease.Stats().Renewals)
+	}
+	for i, one := range all {
+		soon(n.t, "renewals", func() error {
+			if s := one.lease.Stats(); s.Renewals < from[i]+4 {
+				return fmt.Errorf("%+v", s)
+			}
+			return nil
+		})
+	}
 }
 
 func TestNodesHearOfEachOther(t *testing.T) {
@@ -184,8 +190,7 @@ func TestNodesOnAnyRedis(t *testing.T) {
 			b.knows("a", "b")
 			a.tryGreeting()
 			change()
-			a.renews()
-			b.renews()
+			a.renews(b)
 			if err := b.stop(); err != nil {
 				t.Fatal(err)
 			}

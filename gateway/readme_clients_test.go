@@ -18,7 +18,7 @@ func TestReadmeClients(t *testing.T) {
 	if m == nil {
 		t.Fatal("the README has no lines about clients")
 	}
-	n := startNode(t, "--auth-hmac-secret", testSecret, "--personal", configFile(t, presenceConfig)).ready()
+	n := startNode(t, "--auth-hmac-secret", testSecret, "--personal", configFile(t, presenceConfig)).ready().loaded()
 	_, port, err := net.SplitHostPort(n.embedded.Addr())
 	if err != nil {
 		t.Fatal(err)

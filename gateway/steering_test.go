@@ -19,7 +19,7 @@ func TestSteeringOverNodes(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	flags := []string{"--redis", s.URL, "--auth-hmac-secret", testSecret, "--anonymous", configFile(t, presenceConfig)}
-	a := startNode(t, append(flags, "--node-id", "a")...).ready()
+	a := startNode(t, append(flags, "--node-id", "a")...).ready().loaded()
 	b := startNode(t, append(flags, "--node-id", "b")...).ready()
 	call := func(words string) {
 		t.Helper()
@@ -159,6 +159,12 @@ func TestSteeringOverNodes(t *testing.T) {
 		t.Errorf("revoke: %d %q %q", status, stdout, stderr)
 	}
 	plain.wantClose(4501)
+	eventually(t, "the other node has heard of it, too", func() error {
+		if got := b.metric("sluice_revoked"); got != "4" {
+			return fmt.Errorf("it knows %s revocations", got)
+		}
+		return nil
+	})
 	c := startNode(t, append(flags, "--node-id", "c")...).ready()
 	old := forged(`{"sub":"ada","iat":1700000000,"exp":4102444800}`)
 	for _, n := range []*testNode{a, b, c} {
