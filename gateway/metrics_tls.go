@@ -20,7 +20,7 @@ func (m *metrics) addTLS() {
 		"TLS handshakes on the public port by version, and by whether a ticket of an earlier connection spared the client the long way (resumed).", []string{"version", "resumed"}, nil)
 	m.tls.failures = prometheus.NewDesc("sluice_tls_failures_total",
 		"TLS handshakes that came to nothing, by reason, and broken records on open connections (record). client_refused: clients do not trust the certificate, renew it or mend its chain; "+
-			"version, no_common_parameters: clients too old; plain_http: URLs that begin with ws:// or http://; not_tls, malformed: scanners; timeout, client_left: those, or a lossy network; no_certificate, internal: this node's fault, the log says more.",
+			"version, no_common_parameters: clients too old; plain_http: URLs that begin with ws:// or http://; not_tls, malformed: scanners; timeout, client_left: those, or a lossy network; leaving: this node was going away, clients come back elsewhere; no_certificate, internal: this node's fault, the log says more.",
 		[]string{"reason"}, nil)
 	m.add(prometheus.GaugeValue, "tls_handshakes", "TLS handshakes under way, at most tls.handshakes.", func(s *snapshot) float64 { return float64(s.tls.Handshaking) })
 	m.add(prometheus.GaugeValue, "tls_handshakes_waiting", "TLS handshakes in line behind those. If that lasts the node has too few processors for the rush of new clients.",

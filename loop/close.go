@@ -7,6 +7,8 @@ import "sluice/codec"
 func (c *Conn) Close(code codec.StatusCode, reason string) {
 	c.r.owner.check()
 	switch {
+	case c.veiled():
+		c.leave()
 	case c.state < open:
 		c.Refuse(errEnded)
 	case c.state == open && c.marks.has(markStream):

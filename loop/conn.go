@@ -369,7 +369,8 @@ func (c *Conn) Refuse(err *codec.HTTPError, header ...string) {
 	if c.state > pending {
 		return
 	}
-	if c.veiled() {
+	if c.veiled() { // a panic
+		c.r.secured.failed(faultInternal)
 		c.abort()
 		return
 	}

@@ -458,10 +458,13 @@ type endAll struct {
 func (r *Reactor) endAll(end endAll) {
 	defer r.Recover(nil, "shutdown")
 	r.conns.each(func(c *Conn) {
-		if end.abort {
+		switch {
+		case !end.abort:
+			c.Close(end.code, end.reason)
+		case c.veiled():
+			c.cutShort()
+		default:
 			c.abort()
-			return
 		}
-		c.Close(end.code, end.reason)
 	})
 }

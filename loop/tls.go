@@ -26,6 +26,7 @@ type secure struct {
 	tls       *tls.Conn // nil until the handshake is over
 	cut       cutter
 	handshake *handshake // nil when it is over
+	unwanted  bool       // when it is over nothing is to follow but the refusal
 	input     []byte     // of the socket, while it is being read from
 	records   int        // passed on whole, of input
 	rest      []byte     // sealed, and not taken by the socket; counted in Conn.queued
@@ -63,7 +64,7 @@ func (c *Conn) unveil() {
 		c.r.secured.failed(faultLeft)
 	}
 	if s.handshake != nil {
-		s.handshake.close()
+		c.r.engine.shaker.forget(s.handshake)
 	}
 	s.input, s.rest = nil, nil
 	c.r.secures.put(c.id.slot(), nil)

@@ -34,7 +34,15 @@ func (c *Conn) shake(b []byte) {
 		c.unshaken(faultMalformed)
 		return
 	}
-	c.countHeld(held)
+	c.countHello(held)
+}
+
+// countHello counts what c's handshake holds of its input, which may be too much for the node.
+func (c *Conn) countHello(held int) {
+	if c.countHeld(held); c.state > securing {
+		c.r.reached(LimitIncomplete)
+		c.r.engine.shaker.forget(c.secure().handshake)
+	}
 }
 
 // greet collects the client's first record. No goroutine waits for that: who connects
@@ -47,7 +55,7 @@ func (c *Conn) greet(h *handshake, b []byte) {
 	h.hello = append(h.hello, b...)
 	switch openingOf(h.hello) {
 	case openingShort:
-		c.countHeld(len(h.hello))
+		c.countHello(len(h.hello))
 	case openingHello:
 		c.introduce(h, h.hello)
 	case openingPlain:
@@ -64,12 +72,14 @@ func (c *Conn) greet(h *handshake, b []byte) {
 func (c *Conn) introduce(h *handshake, b []byte) {
 	h.hello = nil
 	h.begun = true
-	if _, ok := h.give(b); !ok {
+	held, ok := h.give(b)
+	switch {
+	case !ok:
 		c.unshaken(faultMalformed)
-		return
-	}
-	if !c.r.engine.shaker.begin(h) {
+	case !c.r.engine.shaker.begin(h):
 		c.unshaken(faultCrowded)
+	default:
+		c.countHello(held) // it may wait in line
 	}
 }
 
@@ -80,7 +90,7 @@ var errPlain = &codec.HTTPError{Status: 400, Reason: "TLS is spoken on this port
 func (c *Conn) unshaken(f TLSFault) {
 	c.r.secured.failed(f)
 	c.r.log.Info("a TLS handshake came to nothing: "+f.String(), zap.Stringer("remote", c.Remote()))
-	c.secure().handshake.close()
+	c.r.engine.shaker.forget(c.secure().handshake)
 	c.linger()
 }
 
@@ -121,7 +131,7 @@ func (c *Conn) shaken() {
 	}
 	switch {
 	case conn == nil:
-		c.countHeld(len(rest))
+		c.countHello(len(rest))
 	case err != nil:
 		c.unshaken(faultOf(err, alert))
 	default:
@@ -129,6 +139,10 @@ func (c *Conn) shaken() {
 		c.state = reading
 		c.countHeld(0)
 		c.r.secured.succeeded(s.tls)
+		if s.unwanted {
+			c.Refuse(errEnded)
+			return
+		}
 		c.r.unseal(c, rest)
 	}
 }

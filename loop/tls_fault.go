@@ -22,6 +22,7 @@ const (
 	faultName                      // there is no certificate for what the client asks for
 	faultMalformed                 // messages of the handshake that are wrong
 	faultCrowded                   // too many handshakes for this client's address
+	faultLeaving                   // this node is going away
 	faultRecord                    // after the handshake: a record that is wrong, or an alert
 	faultInternal                  // ours
 
@@ -29,7 +30,7 @@ const (
 )
 
 var tlsFaults = [TLSFaults]string{"timeout", "plain_http", "not_tls", "client_left", "client_refused", "version", "no_common_parameters",
-	"no_common_protocol", "no_certificate", "malformed", "per_address", "record", "internal"}
+	"no_common_protocol", "no_certificate", "malformed", "per_address", "leaving", "record", "internal"}
 
 // String is the fault's name, of [a-z_].
 func (f TLSFault) String() string { return tlsFaults[f] }

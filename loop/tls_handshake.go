@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"container/list"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -22,13 +23,15 @@ type handshake struct {
 	turns chan struct{} // the shaker's
 	wake  chan struct{} // there is something new in the fields below
 
-	hello []byte // the client's first record, until that is complete; the reactor's
-	begun bool   // known to the shaker; the reactor's
+	hello []byte        // the client's first record, until that is complete; the reactor's
+	begun bool          // known to the shaker; the reactor's
+	place *list.Element // in the shaker's line, and guarded by its mu; nil: in none
 
 	mu     sync.Mutex
 	in     []byte    // of the socket, not yet read; guarded by mu, as all that follow
 	out    []byte    // to be sent
 	alert  byte      // the last one sent before anything was encrypted; 0: none
+	said   bool      // there was something to be sent
 	closed bool      // the connection has ended
 	conn   *tls.Conn // when it is over
 	err    error     // why it failed
@@ -59,7 +62,24 @@ func (h *handshake) give(b []byte) (held int, ok bool) {
 func (h *handshake) close() {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	h.closed = true
+	h.end()
+}
+
+// dismiss is close where the client has not been answered. Else it reports false, and the
+// handshake goes on.
+func (h *handshake) dismiss() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.said {
+		return false
+	}
+	h.end()
+	return true
+}
+
+// end has the handshake find that its connection has ended. mu is held.
+func (h *handshake) end() {
+	h.closed, h.in = true, nil
 	h.nudge()
 }
 
@@ -97,7 +117,7 @@ func (h *handshake) next(p []byte, cut *cutter) (int, error) {
 // write has the reactor send b.
 func (h *handshake) write(b []byte) (int, error) {
 	h.mu.Lock()
-	h.out = append(h.out, b...)
+	h.out, h.said = append(h.out, b...), true
 	if n := len(b) - alertSize; n >= 0 && b[n] == recordAlert {
 		h.alert = b[len(b)-1]
 	}
@@ -152,7 +172,7 @@ type shaker struct {
 	mu      sync.Mutex
 	ended   bool                    // guarded by mu, as all that follow
 	running map[*handshake]struct{} // that have a goroutine
-	waiting []*handshake            // in order
+	waiting list.List               // of *handshake, in order
 	from    map[netip.Addr]int      // how many there are
 }
 
@@ -180,7 +200,7 @@ func (s *shaker) begin(h *handshake) bool {
 	}
 	s.from[h.peer]++
 	if len(s.running) >= s.most {
-		s.waiting = append(s.waiting, h)
+		h.place = s.waiting.PushBack(h)
 		return true
 	}
 	s.running[h] = struct{}{}
@@ -197,25 +217,42 @@ func (s *shaker) next(h *handshake) *handshake {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.running, h)
+	s.discount(h)
+	first := s.waiting.Front()
+	if first == nil {
+		return nil
+	}
+	next := s.waiting.Remove(first).(*handshake)
+	next.place = nil
+	s.running[next] = struct{}{}
+	return next
+}
+
+// discount takes h from those of its address. mu is held.
+func (s *shaker) discount(h *handshake) {
 	if s.from[h.peer]--; s.from[h.peer] == 0 {
 		delete(s.from, h.peer)
 	}
-	if len(s.waiting) == 0 {
-		s.waiting = nil
-		return nil
+}
+
+// forget ends h, of whose connection no more is to be expected. If it is in line it leaves
+// that: clients that come and go must not make it longer than there are connections.
+func (s *shaker) forget(h *handshake) {
+	h.close()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if h.place != nil {
+		s.waiting.Remove(h.place)
+		h.place = nil
+		s.discount(h)
 	}
-	next := s.waiting[0]
-	s.waiting[0] = nil
-	s.waiting = s.waiting[1:]
-	s.running[next] = struct{}{}
-	return next
 }
 
 // busy is how many handshakes there are, and how many wait.
 func (s *shaker) busy() (running, waiting int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return int64(len(s.running)), int64(len(s.waiting))
+	return int64(len(s.running)), int64(s.waiting.Len())
 }
 
 // close ends all handshakes, and waits for that.
@@ -225,8 +262,8 @@ func (s *shaker) close() {
 	for h := range s.running {
 		h.close()
 	}
-	for _, h := range s.waiting {
-		h.close()
+	for e := s.waiting.Front(); e != nil; e = e.Next() {
+		e.Value.(*handshake).close()
 	}
 	s.mu.Unlock()
 	s.work.Wait()
