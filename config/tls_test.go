@@ -25,6 +25,9 @@ func TestValidateTLS(t *testing.T) {
 		{"a key that is a folder", with(file, filepath.Dir(file)), "is a folder; name the file in it"},
 		{"an item without a key", with(file, file, Pair{Cert: file}), "tls.pairs[0]: needs both cert and key"},
 		{"an item that is not there", with(file, file, Pair{file, file}, Pair{file, file + "2"}), "tls.pairs[1].key: cannot be found: "},
+		{"keys of tickets", func(c *Config) { c.TLS.Cert, c.TLS.Key, c.TLS.TicketKeys = file, file, file }, ""},
+		{"keys of tickets that are not there", func(c *Config) { c.TLS.Cert, c.TLS.Key, c.TLS.TicketKeys = file, file, file+"2" }, "tls.ticket_keys: cannot be found: "},
+		{"keys of tickets without TLS", func(c *Config) { c.TLS.TicketKeys = file }, "tls.ticket_keys: no TLS is spoken; name a certificate in tls.cert"},
 		{"a version that is too old", func(c *Config) { c.TLS.Min = "1.1" }, `tls.min: "1.1" is not one of 1.2, 1.3`},
 	})
 }

@@ -91,7 +91,7 @@ func (a *App) enforce(ctx context.Context, c *config.Config, tallies map[string]
 	if err != nil {
 		return err
 	}
-	certificates, err := a.renewed(c)
+	fresh, err := a.renewed(c)
 	if err != nil {
 		return err
 	}
@@ -102,9 +102,7 @@ func (a *App) enforce(ctx context.Context, c *config.Config, tallies map[string]
 	if err := a.engine.Reload(reactors); err != nil {
 		return errors.Join(err, judges.end())
 	}
-	if certificates != nil {
-		a.certificates.Set(certificates)
-	}
+	a.present(fresh)
 	tallies = talliesOf(c, tallies)
 	a.hub.SetRules(rules(c, tallies))
 	a.node.Enforce(&policy)

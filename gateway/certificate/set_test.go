@@ -72,8 +72,8 @@ func TestStore(t *testing.T) {
 	if left := time.Until(s.Expires()); left > 20*24*time.Hour || left < 19*24*time.Hour {
 		t.Errorf("the first one ends in %s", left)
 	}
-	store := NewStore(s)
-	config := store.Config(tls.VersionTLS12)
+	store := NewStore(s, tls.VersionTLS12)
+	config := store.Config()
 	shown := func(client *tls.Config) string {
 		t.Helper()
 		client.InsecureSkipVerify = true
