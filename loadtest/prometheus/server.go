@@ -42,7 +42,7 @@ func Start(config string) (*Server, error) {
 		}
 		s.Close()
 	}
-	return nil, fmt.Errorf("prometheus: %w: %v\n%s", err, s.err, s.out.String())
+	return nil, fmt.Errorf("prometheus: %w\n%s", errors.Join(err, s.err), s.out.String())
 }
 
 func begin(config string) (*Server, error) {
