@@ -273,6 +273,9 @@ func TestTLSAgainstOpenSSL(t *testing.T) {
 			}
 		})
 	}
+	if metrics := n.get(n.Admin(), "/metrics", 200); !strings.Contains(metrics, `sluice_tls_failures_total{reason="record"} 1`) {
+		t.Error("who wants to negotiate again is not counted as what breaks the protocol")
+	}
 }
 
 // A client that asks for a name gets the certificate for it, and new ones are taken up

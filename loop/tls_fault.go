@@ -3,6 +3,7 @@ package loop
 import (
 	"errors"
 	"net"
+	"strings"
 	"sync/atomic"
 )
 
@@ -98,6 +99,9 @@ func faultOf(err error, alert byte) TLSFault {
 	case alertVersion:
 		return faultVersion
 	case alertInternal:
+		if strings.Contains(err.Error(), "exceeds maximum") { // a message that is announced too long is nothing of ours
+			return faultMalformed
+		}
 		return faultInternal
 	case alertUnrecognized:
 		return faultName

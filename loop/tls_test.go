@@ -323,7 +323,7 @@ func TestTLSFaults(t *testing.T) {
 		{"SSL 2", plain("\x80\x2e\x01\x00\x02"), "", faultGarbage},
 		{"a record that is too long", plain("\x16\x03\x01\xff\xff"), "", faultGarbage},
 		{"a hello without bytes", plain(hello), "\x15\x03\x01\x00\x02\x02\x32", faultMalformed},
-		{"a message that is too long", plain("\x16\x03\x01\x00\x04\x01\xff\xff\xff"), "\x15\x03\x01\x00\x02\x02\x50", faultInternal},
+		{"a message that is too long", plain("\x16\x03\x01\x00\x04\x01\xff\xff\xff"), "\x15\x03\x01\x00\x02\x02\x50", faultMalformed},
 		{"no hello", plain("\x16\x03\x01\x00\x04\x02\x00\x00\x00"), "\x15\x03\x01\x00\x02\x02", faultMalformed},
 		{"TLS 1.1", with(func(c *tls.Config) { c.MinVersion, c.MaxVersion = tls.VersionTLS10, tls.VersionTLS11 }), "protocol version", faultVersion},
 		{"only HTTP/2", with(func(c *tls.Config) { c.NextProtos = []string{"h2"} }), "no application protocol", faultProtocol},

@@ -1,7 +1,7 @@
 // Package hostile is what a node must survive: a table of hostile clients, and
 // an oracle that says whether the node noticed more than it should have.
 //
-// Where to start: Handshakes, Frames and Slow are the tables. A Row has the
+// Where to start: Handshakes, Frames, Slow and TLS are the tables. A Row has the
 // bytes that go over the wire, in a notation that can be read, and what must
 // come back. Node is a sluice that runs as a process of its own, so that a row
 // which kills it fails a test and does not end it. Oracle holds a node against

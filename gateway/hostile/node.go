@@ -3,6 +3,7 @@ package hostile
 import (
 	"bufio"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,6 +31,9 @@ type Node struct {
 	// Preamble is what well-behaved clients send before their request: the PROXY
 	// header, where the node wants one.
 	Preamble string
+
+	// TLS is what well-behaved clients speak it with; nil: the node speaks none.
+	TLS *tls.Config
 
 	cmd   *exec.Cmd
 	log   io.ReadCloser

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"compress/flate"
 	"context"
+	"crypto/tls"
 	"encoding/binary"
 	"encoding/hex"
 	"errors"
@@ -22,7 +23,8 @@ import (
 type Peer struct {
 	*net.TCPConn
 	r        *bufio.Reader
-	deflates bool // permessage-deflate was agreed on
+	secure   *tls.Conn // nil: it speaks no TLS
+	deflates bool      // permessage-deflate was agreed on
 }
 
 // Dial opens a TCP connection. All its reads together have to be done within
@@ -65,11 +67,34 @@ func requestLine(line string, fields ...string) string {
 	return b.String() + "\r\n"
 }
 
+// Write writes over TLS where that is spoken. TCPConn.Write writes what is no record of it.
+func (p *Peer) Write(b []byte) (int, error) {
+	if p.secure != nil {
+		return p.secure.Write(b)
+	}
+	return p.TCPConn.Write(b)
+}
+
+// speak has all that follows be over TLS.
+func (p *Peer) speak(ctx context.Context, config *tls.Config) error {
+	secure := tls.Client(p.TCPConn, config)
+	if err := secure.HandshakeContext(ctx); err != nil {
+		return err
+	}
+	p.secure, p.r = secure, bufio.NewReader(secure)
+	return nil
+}
+
 // Open dials a path of a node and does the handshake as it should be done.
 func Open(ctx context.Context, n *Node, path string, fields ...string) (*Peer, error) {
 	p, err := Dial(ctx, n.Public)
 	if err != nil {
 		return nil, err
+	}
+	if n.TLS != nil {
+		if err := p.speak(ctx, n.TLS); err != nil {
+			return nil, errors.Join(err, p.Close())
+		}
 	}
 	if _, err := io.WriteString(p, n.Preamble+Request(path, fields...)); err != nil {
 		return nil, errors.Join(err, p.Close())

@@ -41,6 +41,7 @@ type Row struct {
 	//	text hello   a message, as are binary and pong; "text of 1000" for a long one
 	//	close 1002   a close frame; after it nothing
 	//	gone         the node ends the connection without a further byte
+	//	alert …      an alert of TLS, in crypto/tls's words, which ends the connection
 	//
 	// "…" at the beginning stands for anything. Where Want does not end in an HTTP
 	// refusal, close or gone, the connection must still be well: it is closed with
@@ -50,8 +51,8 @@ type Row struct {
 	// Agreed is the Sec-WebSocket-Extensions of the answer: "none", or "" for any.
 	Agreed string
 
-	// Reason is what must be counted, once: a metric with its labels. "" is what
-	// follows from Want.
+	// Reason is what must be counted, once: a metric with its labels, or several with
+	// " and " between. "" is what follows from Want.
 	Reason string
 }
 
@@ -107,7 +108,7 @@ func isRefusal(want string) bool {
 
 // ends reports whether a part of Want is the last thing that can come.
 func ends(want string) bool {
-	return isRefusal(want) || strings.HasPrefix(want, "close") || want == "gone"
+	return isRefusal(want) || strings.HasPrefix(want, "close") || strings.HasPrefix(want, "alert ") || want == "gone"
 }
 
 // Run plays the row against a node and holds what comes back against Want.
@@ -169,6 +170,9 @@ func (r *Row) read(p *Peer) (string, error) {
 	if r.Path == "" {
 		status, rest, err := p.ReadResponse()
 		if status == 0 {
+			if alert := plainAlert(rest); alert != "" {
+				return alert, nil
+			}
 			if isGone(err) && last == "gone" {
 				return "gone", nil
 			}
@@ -189,6 +193,9 @@ func (r *Row) read(p *Peer) (string, error) {
 		op, payload, err := p.ReadFrame()
 		if isGone(err) && last == "gone" {
 			return strings.Join(append(got, "gone"), ", "), nil
+		}
+		if alert := alertOf(err); alert != "" {
+			return strings.Join(append(got, alert), ", "), nil
 		}
 		if err != nil {
 			return "", fmt.Errorf("after %q: %w", tail(got), err)
