@@ -81,7 +81,7 @@ func tryOut(c *config.Config) error {
 	faults = append(faults, err)
 	_, err = new(App).policy(c, tokens)
 	faults = append(faults, err)
-	_, err = loadCertificates(c, log)
+	_, err = loadPapers(c, log)
 	faults = append(faults, err)
 	_, err = loopOptions(c, log)
 	return errors.Join(append(faults, err)...)
