@@ -356,7 +356,7 @@ func TestServe(t *testing.T) {
 			go func() {
 				ended <- Serve(ctx, ln, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { c.handler(w, r, stop) }), nil)
 			}()
-			client := &http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+			client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
 			defer client.CloseIdleConnections()
 			resp, err := client.Get("http://" + ln.Addr().String())
 			if err != nil {

@@ -31,7 +31,7 @@ func TestClientInChromium(t *testing.T) {
 	node := newFakeNode(t)
 	adminURL := node.serveAdmin(t)
 
-	ctx, cancel := context.WithTimeout(context.Background(), 40*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), 3*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", "testdata/client.mjs")
 	cmd.WaitDelay = time.Second
@@ -98,7 +98,7 @@ func newFakeNode(t *testing.T) *fakeNode {
 	}
 	n.listen = ln.Addr().String()
 	var handlers sync.WaitGroup
-	n.public = &http.Server{ReadHeaderTimeout: time.Second, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	n.public = &http.Server{ReadHeaderTimeout: time.Minute, Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		handlers.Add(1)
 		defer handlers.Done()
 		n.serveSocket(w, r)
@@ -154,15 +154,11 @@ func (n *fakeNode) serveSocket(w http.ResponseWriter, r *http.Request) {
 			return
 		}
 	}
-	up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
-	c, err := up.Upgrade(w, r, nil)
+	c, err := n.open(w, r, channels)
 	if err != nil {
 		return // Upgrade has answered
 	}
 	name := c.RemoteAddr().String()
-	n.mu.Lock()
-	n.conns[c] = channels
-	n.mu.Unlock()
 	n.note(InboxEntry{Type: "connect", Conn: name})
 	for {
 		_, data, err := c.ReadMessage()
@@ -177,6 +173,18 @@ func (n *fakeNode) serveSocket(w http.ResponseWriter, r *http.Request) {
 	defer n.mu.Unlock()
 	delete(n.conns, c)
 	_ = c.Close() // the peer is gone already
+}
+
+// open answers a handshake. Whoever has the answer is subscribed.
+func (n *fakeNode) open(w http.ResponseWriter, r *http.Request, channels []string) (*websocket.Conn, error) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	up := websocket.Upgrader{CheckOrigin: func(*http.Request) bool { return true }}
+	c, err := up.Upgrade(w, r, nil)
+	if err == nil {
+		n.conns[c] = channels
+	}
+	return c, err
 }
 
 func (n *fakeNode) answer(c *websocket.Conn, path, text string) {
@@ -247,10 +255,10 @@ func (n *fakeNode) closeAll(code int, reason string) {
 	defer n.mu.Unlock()
 	for c := range n.conns {
 		frame := websocket.FormatCloseMessage(code, reason)
-		if err := c.WriteControl(websocket.CloseMessage, frame, time.Now().Add(time.Second)); err != nil {
+		if err := c.WriteControl(websocket.CloseMessage, frame, time.Now().Add(30*time.Second)); err != nil {
 			_ = c.Close() // no handshake is possible: let its reader go
 		}
-		_ = c.SetReadDeadline(time.Now().Add(2 * time.Second)) // a browser that is gone answers nothing
+		_ = c.SetReadDeadline(time.Now().Add(10 * time.Second)) // a browser that is gone answers nothing
 	}
 }
 

@@ -80,7 +80,7 @@ func clinic(t *testing.T, url string) map[string]Finding {
 	}
 	defer func() { _ = broker.Close() }()
 	findings := map[string]Finding{}
-	for _, f := range (Redis{Servers: broker.Servers, Prefix: "sluice:", Timeout: 10 * time.Second}).Check(t.Context()) {
+	for _, f := range (Redis{Servers: broker.Servers, Prefix: "sluice:", Timeout: 30 * time.Second}).Check(t.Context()) {
 		_, what, _ := strings.Cut(f.Topic, ", ")
 		findings[what] = f
 		if (f.Grade == Warning || f.Grade == Fault) && (f.Why == "" || f.Mend == "") {
@@ -92,18 +92,24 @@ func clinic(t *testing.T, url string) map[string]Finding {
 
 func TestRedis(t *testing.T) {
 	s := redistest.Start(t)
-	grades := func(url string) string {
-		findings := clinic(t, url)
-		text := ""
-		for _, what := range []string{"distance", "version", "role", "clock", "output buffer for subscribers", "eviction", "persistence", "idle clients", "functions", "rights"} {
-			text += what + " " + findings[what].Grade.String() + ", "
+	// A busy machine is far from its Redis, and an answer that comes seconds late tells the wrong time: then it is asked again.
+	wantGrades := func(what, url, want string) {
+		t.Helper()
+		got := ""
+		for late := time.Now().Add(30 * time.Second); time.Now().Before(late); {
+			got = ""
+			findings := clinic(t, url)
+			for _, what := range []string{"distance", "version", "role", "clock", "output buffer for subscribers", "eviction", "persistence", "idle clients", "functions", "rights"} {
+				got += what + " " + findings[what].Grade.String() + ", "
+			}
+			if got = strings.Replace(got, "distance warning", "distance ok", 1); got == want {
+				return
+			}
 		}
-		return text
+		t.Errorf("%s: %s\nwant %s", what, got, want)
 	}
-	if got, want := grades(s.URL), "distance ok, version ok, role ok, clock ok, output buffer for subscribers warning, eviction ok, persistence warning, "+
-		"idle clients ok, functions warning, rights warning, "; got != want && !strings.HasPrefix(got, "distance warning") { // on a busy machine
-		t.Errorf("as it comes: %s\nwant %s", got, want)
-	}
+	wantGrades("as it comes", s.URL, "distance ok, version ok, role ok, clock ok, output buffer for subscribers warning, eviction ok, persistence warning, "+
+		"idle clients ok, functions warning, rights warning, ")
 	s.Do("CONFIG", "SET", "client-output-buffer-limit", "pubsub 256mb 64mb 60")
 	s.Do("CONFIG", "SET", "appendonly", "yes")
 	s.Do("CONFIG", "SET", "maxmemory", "1gb")
@@ -111,10 +117,8 @@ func TestRedis(t *testing.T) {
 	s.Do("FUNCTION", "LOAD", pubsub.FunctionLibrary())
 	s.Do("ACL", "SETUSER", "gate", "on", ">pw", "~sluice:*", "~{sluice:*", "resetchannels", "&sluice:*", "+@all")
 	user := strings.Replace(s.URL, "://", "://gate:pw@", 1)
-	if got, want := grades(user), "distance ok, version ok, role ok, clock ok, output buffer for subscribers ok, eviction warning, persistence ok, "+
-		"idle clients ok, functions ok, rights ok, "; got != want && !strings.HasPrefix(got, "distance warning") {
-		t.Errorf("mended: %s\nwant %s", got, want)
-	}
+	wantGrades("mended", user, "distance ok, version ok, role ok, clock ok, output buffer for subscribers ok, eviction warning, persistence ok, "+
+		"idle clients ok, functions ok, rights ok, ")
 	s.Do("ACL", "SETUSER", "gate", "-publish")
 	if f := clinic(t, user)["rights"]; f.Grade != Fault || !strings.Contains(f.Seen, "publish") {
 		t.Errorf("without the right to publish: %+v", f)
@@ -164,14 +168,15 @@ func TestBalancer(t *testing.T) {
 	for _, row := range []struct {
 		name string
 		then func(net.Conn)
+		idle time.Duration // that is waited for; a busy machine may take long for what comes
 		want Grade
 	}{
-		{"the node pings", func(c net.Conn) { _ = ws.WriteFrame(c, ws.NewPingFrame(nil)); _, _ = ws.ReadHeader(c) }, Good},
-		{"it is cut before", func(net.Conn) {}, Fault},
-		{"nothing comes", func(c net.Conn) { _, _ = ws.ReadHeader(c) }, Warning},
+		{"the node pings", func(c net.Conn) { _ = ws.WriteFrame(c, ws.NewPingFrame(nil)); _, _ = ws.ReadHeader(c) }, time.Minute, Good},
+		{"it is cut before", func(net.Conn) {}, time.Minute, Fault},
+		{"nothing comes", func(c net.Conn) { _, _ = ws.ReadHeader(c) }, time.Second, Warning},
 	} {
 		t.Run(row.name, func(t *testing.T) {
-			findings := Balancer{URL: balancer(t, row.then), Ping: time.Minute, Idle: time.Second}.Check(t.Context())
+			findings := Balancer{URL: balancer(t, row.then), Ping: time.Minute, Idle: row.idle}.Check(t.Context())
 			if len(findings) != 2 || findings[0].Grade != Good || findings[1].Grade != row.want {
 				t.Errorf("%+v", findings)
 			}

@@ -61,11 +61,7 @@ func TestErrands(t *testing.T) {
 	var most int
 	s.send(ws, "errands")
 	for most == 0 { // the reactor has asked for as many as there is room for
-		_, got, err := ws.ReadMessage()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if _, err := fmt.Sscanf(string(got), "no room after %d", &most); err != nil {
+		if _, err := fmt.Sscanf(s.read(ws), "no room after %d", &most); err != nil {
 			t.Fatal(err)
 		}
 	}

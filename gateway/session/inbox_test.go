@@ -203,9 +203,6 @@ const patience = 30 * time.Second
 func (s *stand) dial() *websocket.Conn {
 	s.t.Helper()
 	ws, _, err := websocket.DefaultDialer.Dial(s.url, nil)
-	if err == nil {
-		err = ws.SetReadDeadline(time.Now().Add(patience))
-	}
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -224,10 +221,22 @@ func (s *stand) send(ws *websocket.Conn, texts ...string) {
 
 func (s *stand) want(ws *websocket.Conn, text string) {
 	s.t.Helper()
-	_, got, err := ws.ReadMessage()
-	if err != nil || string(got) != text {
-		s.t.Fatalf("got %q, %v, want %q", got, err, text)
+	if got := s.read(ws); got != text {
+		s.t.Fatalf("got %q, want %q", got, text)
 	}
+}
+
+// read waits for the next message.
+func (s *stand) read(ws *websocket.Conn) string {
+	s.t.Helper()
+	if err := ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
+		s.t.Fatal(err)
+	}
+	_, got, err := ws.ReadMessage()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return string(got)
 }
 
 // entry waits for the inbox' entry number i.

@@ -35,7 +35,7 @@ const askBinary = env('ASK_BINARY');
 const expectNodes = env('EXPECT_NODES');
 const expectGaps = env('EXPECT_GAPS');
 const outDir = env('OUT_DIR');
-const patience = 6000; // ms, for each wait
+const patience = 30000; // ms, for each wait
 
 if (!adminURL) {
   console.error('client: ADMIN_URL is not set');
@@ -44,7 +44,7 @@ if (!adminURL) {
 
 const browser = await chromium.launch({
   executablePath: env('CHROMIUM', '/usr/bin/chromium'),
-  timeout: 8000,
+  timeout: patience,
   args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run',
     '--disable-background-networking', '--disable-component-update', '--disable-sync'],
 });
