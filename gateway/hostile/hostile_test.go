@@ -97,7 +97,7 @@ func judge(t *testing.T, n *Node, rows []Row) {
 }
 
 // steady are settings for a node that no busy machine makes impatient.
-var steady = []string{"--handshake-timeout", "20s", "--message-rate", "1000", "--message-burst", "2000"}
+var steady = []string{"--handshake-timeout", "20s", "--ping-interval", "10m", "--message-rate", "1000", "--message-burst", "2000"}
 
 func TestHandshakes(t *testing.T) {
 	t.Parallel()

@@ -152,8 +152,8 @@ func testVanished(t *testing.T) {
 	if err := os.WriteFile(config, []byte(`namespaces: [{name: "", durable: false}]`), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	n := start(t, "--config", config, "--listen", nearAddress+":0", "--ping-interval", "2s", "--ping-timeout", "1s", "--handshake-timeout", "2s",
-		"--message-timeout", "2s", "--close-timeout", "1s", "--queue-max", "64KiB")
+	n := start(t, "--config", config, "--listen", nearAddress+":0", "--ping-interval", "5s", "--ping-timeout", "3s", "--handshake-timeout", "6s",
+		"--message-timeout", "6s", "--close-timeout", "1s", "--queue-max", "64KiB")
 	o := watch(t, n)
 	before := figures(t, n)
 	const each = 5
@@ -212,7 +212,7 @@ func testVanished(t *testing.T) {
 		t.Error(err)
 	}
 	o.undisturbed(t)
-	t.Logf("all %d were gone after %s, ping.interval and ping.timeout are 3s together", len(peers), time.Since(began).Round(10*time.Millisecond))
+	t.Logf("all %d were gone after %s, ping.interval and ping.timeout are 8s together", len(peers), time.Since(began).Round(10*time.Millisecond))
 	now := figures(t, n)
 	for name, least := range map[string]float64{"sluice_ping_timeouts_total": 3 * each, "sluice_timeouts_total": 2 * each, "sluice_slow_consumers_total": 2 * each} {
 		if got := now[name] - before[name]; got < least {

@@ -20,7 +20,7 @@ import (
 
 // Patience bounds everything that should happen. It is generous: machines that
 // run tests are busy.
-const Patience = 20 * time.Second
+const Patience = 30 * time.Second
 
 // Node is a sluice that runs as a process of its own.
 type Node struct {

@@ -81,7 +81,7 @@ func TestFilesRunOut(t *testing.T) {
 func TestFewFiles(t *testing.T) {
 	t.Parallel()
 	n, err := StartCommand(t.Context(), exec.Command("bash", "-c", `ulimit -n 256; exec "$0" "$@"`, program,
-		"--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--reactors", fmt.Sprint(reactors)))
+		"--dev", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--handshake-timeout", "30s", "--reactors", fmt.Sprint(reactors)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,8 +363,14 @@ func TestDiskIsFull(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := watch(t, n)
-	if lost := figures(t, n)["sluice_log_lines_lost_total"]; lost == 0 {
-		t.Error("no lines were lost: the disk was not full")
+	err = Eventually(t.Context(), func() error { // they are written behind the node's back
+		if figures(t, n)["sluice_log_lines_lost_total"] == 0 {
+			return errors.New("no lines were lost: the disk was not full")
+		}
+		return nil
+	})
+	if err != nil {
+		t.Error(err)
 	}
 	rows := Frames()
 	for i := range rows[:10] {

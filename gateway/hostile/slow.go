@@ -11,10 +11,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Impatient are the settings that Slow is written for: what takes long takes
-// half a second, and an answer to a ping a second.
+// Impatient are the settings that Slow is written for: what takes long takes two
+// seconds, and an answer to a ping three. A machine that is busy may need most of that
+// for clients who are not slow at all.
 var Impatient = []string{
-	"--handshake-timeout", "500ms", "--message-timeout", "500ms", "--ping-interval", "2s", "--ping-timeout", "1s", "--close-timeout", "500ms",
+	"--handshake-timeout", "2s", "--message-timeout", "2s", "--ping-interval", "4s", "--ping-timeout", "3s", "--close-timeout", "1s",
 }
 
 // Slow are clients that are slow or silent, on a node that is Impatient.
@@ -22,7 +23,7 @@ func Slow() []Row {
 	late := Row{Want: "408"}
 	rows := []Row{
 		late.with("never sends anything", silence),
-		late.with("a byte of its request now and then", drip(swap(), 20*time.Millisecond)),
+		late.with("a byte of its request now and then", drip(swap(), 60*time.Millisecond)),
 		late.with("all of its request but the last byte", say(swap()[:len(swap())-1])),
 		{Name: "leaves before its request is complete", Play: then(say(swap()[:20]), hangUp), Want: "gone", Reason: nothing},
 		{Name: "resets before its request is complete", Play: then(say(swap()[:20]), reset), Want: "gone", Reason: nothing},

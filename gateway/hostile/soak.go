@@ -29,7 +29,7 @@ type SoakOptions struct {
 func SoakFlags(dir string) ([]string, error) {
 	flags, err := Guarded(dir)
 	return slices.Concat(flags, CompressionFlags,
-		[]string{"--handshake-timeout", "2s", "--message-timeout", "5s", "--close-timeout", "500ms", "--message-rate", "1000", "--message-burst", "2000",
+		[]string{"--handshake-timeout", "5s", "--message-timeout", "5s", "--close-timeout", "500ms", "--message-rate", "1000", "--message-burst", "2000",
 			"--inbox-maxlen", "1000"}), err // the embedded broker keeps the inbox in the node's own memory
 }
 

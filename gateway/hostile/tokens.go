@@ -153,10 +153,10 @@ func Tokens() []Row {
 	return append(append(rows, names(ada)...), pages(ada)...)
 }
 
-// expire opens a path with a token of two seconds at most.
+// expire opens a path with a token of five seconds at most.
 func expire(path string) Play {
 	return func(_ context.Context, _ *Node, p *Peer) error {
-		send(p, Request(path, "Authorization: Bearer "+token("42", 2*time.Second)), Whole)
+		send(p, Request(path, "Authorization: Bearer "+token("42", 5*time.Second)), Whole)
 		return nil
 	}
 }
