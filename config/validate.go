@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"sluice/pubsub/redisurl"
 )
 
 // Validate returns every fault at once, joined, each under the name that the operator typed; nil when the
@@ -30,7 +32,8 @@ func (c *Config) validate(unreadable map[string]bool) error {
 	if c.Admin != "" {
 		v.address("admin", c.Admin)
 	}
-	v.fault("redis", checkRedis(c.Redis))
+	_, err := redisurl.Parse(c.Redis)
+	v.fault("redis", err)
 	v.fault("prefix", checkName(c.Prefix))
 	v.fault("inbox.stream", checkName(c.Inbox.Stream))
 	if c.Node.ID != "" && !nodeID.MatchString(c.Node.ID) {

@@ -14,7 +14,7 @@ import (
 // a package that needs one more arrow is in the wrong place.
 var mayImport = map[string][]string{
 	"codec":    {},
-	"config":   {},
+	"config":   {"pubsub/redisurl"}, // the Redis setting is read in one place
 	"pubsub":   {},
 	"loop":     {"codec"},
 	"gateway":  {"codec", "config", "loop", "pubsub"},

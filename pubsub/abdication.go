@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/pubsub/redisurl"
 )
 
 // After a failover, or while slots move, the old master may not know yet that it
@@ -41,7 +43,7 @@ func (r *Redis) stillReigns(ctx context.Context, client *redis.Client, addr stri
 	switch {
 	case r.opts.reigns != nil:
 		return r.opts.reigns(addr)
-	case r.target.kind == sentinelled:
+	case r.target.Kind == redisurl.Sentinel:
 		role, err := client.Do(ctx, "ROLE").Slice()
 		if err != nil || len(role) == 0 {
 			return !errors.Is(err, syscall.ECONNREFUSED)

@@ -45,7 +45,7 @@ const asks = 3
 
 // look asks nodes for their view of the Cluster and takes the first answer.
 func (c *cluster) look(ctx context.Context, trouble bool) (found, error) {
-	for _, addr := range c.r.target.seeds {
+	for _, addr := range c.r.target.Addrs {
 		c.know(addr)
 	}
 	addrs := slices.Collect(maps.Keys(c.clients))
@@ -148,7 +148,7 @@ func (c *cluster) take(asked, view string) error {
 		c.denied = time.Now()
 	}
 	for addr, client := range c.clients {
-		if !known[addr] && !slices.Contains(c.r.target.seeds, addr) {
+		if !known[addr] && !slices.Contains(c.r.target.Addrs, addr) {
 			_ = client.Close() // nothing is under way
 			delete(c.clients, addr)
 		}

@@ -40,7 +40,7 @@
 // When the layout changes (failover, slots that move) channels go to the lanes that
 // carry them now, wish by wish, while others go on wishing.
 //
-// Start reading at broker.go (the contract), redis.go and layout.go (who carries
+// Start reading at broker.go (the contract), redisurl (what a URL names), redis.go and layout.go (who carries
 // what), lane.go (reconnecting), session.go, writer.go and answers.go (one connection), wishes.go
 // (what is wanted, what Redis knows), proof.go, doubt.go, gaps.go, resp.go (the
 // wire), inbox.go and inbox.lua, inboxes.go, lease.go.

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"sluice/pubsub/redisurl"
 )
 
 // layout says which servers there are and what each of them carries.
@@ -50,7 +52,7 @@ func (r *Redis) fixed() layout {
 	if r.dynamic() {
 		return layout{unknown: errors.New("not asked yet")}
 	}
-	y := layout{shards: r.target.kind == shards}
+	y := layout{shards: r.target.Kind == redisurl.Shards}
 	for _, o := range r.target.servers {
 		s := r.newServer(o)
 		y.servers = append(y.servers, s)
@@ -60,7 +62,9 @@ func (r *Redis) fixed() layout {
 }
 
 // dynamic says whether the layout has to be discovered, and may change.
-func (r *Redis) dynamic() bool { return r.target.kind == sentinelled || r.target.kind == clustered }
+func (r *Redis) dynamic() bool {
+	return r.target.Kind == redisurl.Sentinel || r.target.Kind == redisurl.Cluster
+}
 
 // giveProbes gives each lane of s a channel for probes among the slots that s
 // owns.

@@ -13,7 +13,7 @@ import (
 type Options struct {
 	// URL is where Redis is: one redis://[[user]:password@]host[:port][/db] or
 	// rediss:// for TLS, several of them as shards, redis+sentinel:// or
-	// redis+cluster://; see parseTarget.
+	// redis+cluster://; see package redisurl.
 	URL string
 	// Prefix stands before every channel name on the wire. Names in this
 	// package's API are without it. Default "sluice:".

@@ -13,7 +13,7 @@ func TestOpenRefuses(t *testing.T) {
 		o    Options
 		want string
 	}{
-		{"no URL", Options{}, "no Redis URL"},
+		{"no URL", Options{}, "is empty"},
 		{"no scheme", Options{URL: "localhost:6379"}, "no scheme"},
 		{"another scheme", Options{URL: "http://localhost"}, "unknown scheme"},
 		{"unescaped password", Options{URL: "redis://:sec/ret@host:6379"}, "special characters in the password"},

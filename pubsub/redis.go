@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/pubsub/redisurl"
 )
 
 // ErrClosed is returned by Run and Ready after Close.
@@ -72,9 +74,6 @@ func Open(o Options) (*Redis, error) {
 	if o.DialTimeout > 0 {
 		for _, s := range t.servers {
 			s.DialTimeout = o.DialTimeout
-		}
-		if t.template != nil {
-			t.template.DialTimeout = o.DialTimeout
 		}
 	}
 	redis.SetLogger(quiet{})
@@ -268,7 +267,7 @@ func (r *Redis) Client(key string) *redis.Client {
 // spread over the servers where those know nothing of each other; elsewhere where
 // each lies depends on its key alone.
 func (r *Redis) Shard(part int) Keys {
-	if r.target.kind == shards {
+	if r.target.Kind == redisurl.Shards {
 		return shardKeys{r, part}
 	}
 	return r

@@ -23,7 +23,7 @@ type sentinels struct {
 }
 
 func newSentinels(r *Redis) *sentinels {
-	s := &sentinels{r: r, addrs: r.target.seeds}
+	s := &sentinels{r: r, addrs: r.target.Addrs}
 	for _, addr := range s.addrs {
 		o := r.target.sentinelAt(addr)
 		o.PoolSize, o.DialTimeout = 1, askTimeout
@@ -107,8 +107,8 @@ func (s *sentinels) believe(addr string, epoch uint64) {
 // go: the address of the first is what goes with the epoch of the second.
 func (s *sentinels) ask(ctx context.Context, client *redis.Client) (addr string, epoch uint64, err error) {
 	pipe := client.Pipeline()
-	named := redis.NewStringSliceCmd(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.r.target.master)
-	fields := redis.NewMapStringStringCmd(ctx, "SENTINEL", "MASTER", s.r.target.master)
+	named := redis.NewStringSliceCmd(ctx, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", s.r.target.Master)
+	fields := redis.NewMapStringStringCmd(ctx, "SENTINEL", "MASTER", s.r.target.Master)
 	_ = pipe.Process(ctx, named) // it is only put in the pipeline
 	_ = pipe.Process(ctx, fields)
 	_, _ = pipe.Exec(ctx) // the errors are the commands'
@@ -120,7 +120,7 @@ func (s *sentinels) ask(ctx context.Context, client *redis.Client) (addr string,
 	}
 	epoch, err = strconv.ParseUint(fields.Val()["config-epoch"], 10, 64)
 	if err != nil || len(named.Val()) != 2 {
-		return "", 0, fmt.Errorf("it does not say where the master %s is", s.r.target.master)
+		return "", 0, fmt.Errorf("it does not say where the master %s is", s.r.target.Master)
 	}
 	return net.JoinHostPort(named.Val()[0], named.Val()[1]), epoch, nil
 }

@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/pubsub/redisurl"
 )
 
 // server is one Redis: a standalone one, the master of a Sentinel group, or a
@@ -28,7 +30,7 @@ type server struct {
 
 // newServer makes a server that nothing is connected to.
 func (r *Redis) newServer(o *redis.Options) *server {
-	s := &server{addr: o.Addr, fakes: &r.opts.fakes, client: redis.NewClient(o), sharded: r.target.kind == clustered && !r.target.classic}
+	s := &server{addr: o.Addr, fakes: &r.opts.fakes, client: redis.NewClient(o), sharded: r.target.Kind == redisurl.Cluster && !r.target.Classic}
 	s.options = s.client.Options() // with go-redis' defaults
 	for i := range r.opts.Lanes {
 		s.lanes = append(s.lanes, newLane(r, s, i))

@@ -3,6 +3,8 @@ package pubsub
 import (
 	"context"
 	"time"
+
+	"sluice/pubsub/redisurl"
 )
 
 // discover looks for the layout again and again and applies what it finds, until
@@ -79,7 +81,7 @@ func (r *Redis) looker() (look func(context.Context, bool) (found, error), done 
 	switch {
 	case r.opts.look != nil:
 		return func(ctx context.Context, _ bool) (found, error) { return r.opts.look(ctx) }, func() {}
-	case r.target.kind == sentinelled:
+	case r.target.Kind == redisurl.Sentinel:
 		s := newSentinels(r)
 		return s.look, s.close
 	}
