@@ -4,21 +4,21 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
 	"strings"
 
 	"sluice/config"
+	"sluice/pubsub/redisurl"
 )
 
 // greet prints what a newcomer can do next, in lines that can be pasted.
 func (a *App) greet(w io.Writer) {
-	redis, defaults := a.config.RedactedRedis(), config.Default()
+	redis, defaults := a.config.Redis, config.Default()
 	if a.embedded != nil {
 		redis = "embedded://" + a.embedded.Addr() // as bound: the port may have been left to the system
 	}
 	publish := "bin/sluice publish"
 	if redis != defaults.Redis {
-		publish += " --redis " + word(redis)
+		publish += " --redis " + word(redisurl.Redact(redis))
 	}
 	if a.config.Prefix != defaults.Prefix {
 		publish += " --prefix " + word(a.config.Prefix)
@@ -44,38 +44,34 @@ func (a *App) greet(w io.Writer) {
 }
 
 // onTerminal is how message, a channel and what to publish there, is published by
-// redis-cli, and how stream is read. redis is the setting, without secrets. push
+// redis-cli, and how stream is read, without the secrets of redis, the setting. push
 // is "" where redis-cli does not know which server carries a channel.
 func onTerminal(redis, message, stream string) (push, hear string) {
 	read := "XREAD COUNT 10 STREAMS " + stream + " 0"
-	first, _, shards := strings.Cut(redis, ",redis")
-	u, err := url.Parse(first)
+	s, err := redisurl.Parse(redis)
 	if err != nil {
 		return "", ""
 	}
-	query := u.Query()
-	scheme, kind, _ := strings.Cut(u.Scheme, "+")
-	server := url.URL{Scheme: scheme, User: u.User, Host: u.Host, Path: u.Path}
-	if db := query.Get("db"); db != "" {
+	server := *s.Servers[0]
+	if db := server.Query().Get("db"); db != "" {
 		server.Path = "/" + db
 	}
-	cli := "redis-cli -u " + word(server.String())
-	switch {
-	case u.Scheme == "embedded":
-		cli = "redis-cli -p " + u.Port()
-	case kind == "sentinel":
-		if u.Port() == "" {
-			server.Host += ":26379"
-		}
-		server.User, server.Path = nil, "" // they are the master's
+	server.RawQuery = ""
+	cli := "redis-cli -u " + word(server.Redacted())
+	switch s.Kind {
+	case redisurl.Standalone:
+	case redisurl.Embedded:
+		cli = "redis-cli -p " + server.Port()
+	case redisurl.Sentinel:
+		server.Host, server.User, server.Path = s.Addrs[0], nil, "" // login and database are the master's
 		return "", read + " at the master, which is\n" + strings.Repeat(" ", 19) + "redis-cli -u " + word(server.String()) +
-			" SENTINEL GET-MASTER-ADDR-BY-NAME " + word(query.Get("master_name")+query.Get("sentinel_master_name"))
-	case kind == "cluster":
-		cli = "redis-cli -c -u " + word(server.String())
-		if query.Get("pubsub") != "classic" {
+			" SENTINEL GET-MASTER-ADDR-BY-NAME " + word(s.Master)
+	case redisurl.Cluster:
+		cli = "redis-cli -c -u " + word(server.Redacted())
+		if !s.Classic {
 			return cli + " SPUBLISH " + message, cli + " " + read
 		}
-	case shards:
+	case redisurl.Shards:
 		return "", cli + " " + read
 	}
 	return cli + " PUBLISH " + message, cli + " " + read

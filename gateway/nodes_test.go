@@ -238,11 +238,11 @@ func (n *testNode) tryGreeting() {
 func TestOnTerminal(t *testing.T) {
 	for _, row := range []struct{ redis, push, hear string }{
 		{"embedded://127.0.0.1:6380", "redis-cli -p 6380 PUBLISH c m", "redis-cli -p 6380 XREAD COUNT 10 STREAMS s 0"},
-		{"redis://u:xxxxx@h/2?dial_timeout=3s", "redis-cli -u redis://u:xxxxx@h/2 PUBLISH c m", "redis-cli -u redis://u:xxxxx@h/2 XREAD COUNT 10 STREAMS s 0"},
+		{"redis://u:s3cret@h/2?dial_timeout=3s", "redis-cli -u redis://u:xxxxx@h/2 PUBLISH c m", "redis-cli -u redis://u:xxxxx@h/2 XREAD COUNT 10 STREAMS s 0"},
 		{"redis://h?db=3", "redis-cli -u redis://h/3 PUBLISH c m", "redis-cli -u redis://h/3 XREAD COUNT 10 STREAMS s 0"},
 		{"redis+sentinel://h?master_name=it%27s", "", `redis-cli -u redis://h:26379 SENTINEL GET-MASTER-ADDR-BY-NAME 'it'\''s'`},
 		{"rediss://a:1,redis://b", "", "redis-cli -u rediss://a:1 XREAD COUNT 10 STREAMS s 0"},
-		{"rediss+sentinel://u:xxxxx@h/1?master_name=m", "", "redis-cli -u rediss://h:26379 SENTINEL GET-MASTER-ADDR-BY-NAME m"},
+		{"rediss+sentinel://u:s3cret@h/1?master_name=m", "", "redis-cli -u rediss://h:26379 SENTINEL GET-MASTER-ADDR-BY-NAME m"},
 		{"redis+cluster://h:7000?addr=i:7001", "redis-cli -c -u redis://h:7000 SPUBLISH c m", "redis-cli -c -u redis://h:7000 XREAD COUNT 10 STREAMS s 0"},
 		{"redis+cluster://h?pubsub=classic", "redis-cli -c -u redis://h PUBLISH c m", "redis-cli -c -u redis://h XREAD COUNT 10 STREAMS s 0"},
 	} {

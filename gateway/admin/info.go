@@ -2,10 +2,9 @@ package admin
 
 import (
 	"net/http"
-	"net/url"
-	"regexp"
-	"strings"
 	"time"
+
+	"sluice/pubsub/redisurl"
 )
 
 // Info is what a node tells of itself on /api/info.
@@ -80,7 +79,7 @@ func (o Options) serveInfo(w http.ResponseWriter, _ *http.Request) {
 // describe is Info with what it is filled in with.
 func (o Options) describe() Info {
 	info := o.Info()
-	info.Redis.URL = redacted(info.Redis.URL)
+	info.Redis.URL = redisurl.Redact(info.Redis.URL)
 	if !info.Started.IsZero() {
 		info.Uptime = time.Since(info.Started).Seconds()
 	}
@@ -95,51 +94,4 @@ func (o Options) describe() Info {
 		info.Ready, info.Reason = false, err.Error()
 	}
 	return info
-}
-
-// between matches what stands between two URLs of a list, and the scheme of the
-// second: a comma alone may be part of a password.
-var between = regexp.MustCompile(`[,\s]+([A-Za-z][A-Za-z0-9+.-]*://)`)
-
-// redacted returns a Redis URL, or a list of them, without passwords, whether they
-// stand before the host or, as Sentinel's does, in a parameter. What cannot be
-// parsed is not shown.
-func redacted(raw string) string {
-	var list []string
-	from := 0
-	for _, m := range between.FindAllStringSubmatchIndex(raw, -1) {
-		list = append(list, redactedURL(raw[from:m[0]]))
-		from = m[2]
-	}
-	return strings.Join(append(list, redactedURL(raw[from:])), ",")
-}
-
-func redactedURL(raw string) string {
-	u, err := url.Parse(raw)
-	if err != nil {
-		return "(not shown: it is not a well-formed URL)"
-	}
-	parameters := strings.Split(u.RawQuery, "&") // as they stand, in their order
-	for i, p := range parameters {
-		if key, _, _ := strings.Cut(p, "="); isSecret(key) {
-			parameters[i] = key + "=xxxxx"
-		}
-	}
-	u.RawQuery = strings.Join(parameters, "&")
-	return u.Redacted()
-}
-
-// isSecret says whether a parameter may hold a secret. key is as it stands.
-func isSecret(key string) bool {
-	key, err := url.QueryUnescape(key)
-	if err != nil {
-		return true
-	}
-	key = strings.ToLower(key)
-	for _, part := range []string{"pass", "secret", "token", "auth"} {
-		if strings.Contains(key, part) {
-			return true
-		}
-	}
-	return false
 }
