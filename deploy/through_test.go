@@ -155,7 +155,8 @@ func TestIdleThroughBalancer(t *testing.T) {
 				return answer(data)
 			})
 			go func() { // ends with the connection
-				_, payload, err := c.ReadMessage()
+				_ = c.SetReadDeadline(time.Now().Add(4 * patience)) // of all that comes before the message; it fails only on a closed one
+				_, payload, err := c.Conn.ReadMessage()
 				if err == nil {
 					err = errors.New(string(payload))
 				}
@@ -382,8 +383,10 @@ func TestFullNodeBehindBalancer(t *testing.T) {
 // A client that does not read is nobody else's trouble, neither in the balancer nor in the node, which ends it in time.
 func TestSlowClientThroughBalancer(t *testing.T) {
 	each(t, all, func(t *testing.T, k kind) {
-		const messages = 64
-		r := newRig(t, k, place{}, "--queue-max", "64KiB", "--message-max", "64KiB")
+		const messages = 80
+		// One message is less than may wait: it would have to be taken within a second otherwise, which a balancer that stands still
+		// does not do for anybody.
+		r := newRig(t, k, place{}, "--queue-max", "512KiB", "--message-max", "64KiB")
 		for range 2 { // one on each node
 			r.dial() // and never reads
 		}
@@ -392,7 +395,7 @@ func TestSlowClientThroughBalancer(t *testing.T) {
 			quick = append(quick, r.dial())
 		}
 		payload := strings.Repeat("x", 256<<10)
-		for i := range messages { // 16 MiB, more than all the buffers on the way take
+		for i := range messages { // 20 MiB, more than all the buffers on the way take
 			m := fmt.Sprintf("%03d%s", i, payload)
 			r.publish(m)
 			for _, c := range quick {
@@ -402,8 +405,8 @@ func TestSlowClientThroughBalancer(t *testing.T) {
 		eventually(t, "the slow clients are closed", func() error {
 			r.publish("one more") // a queue is looked at when a message comes
 			for _, n := range r.nodes {
-				if figure(t, n, "sluice_slow_consumers_total") != 1 {
-					return errors.New("they are not")
+				if closed := figure(t, n, "sluice_slow_consumers_total"); closed != 1 {
+					return fmt.Errorf("on one of the nodes %v are", closed)
 				}
 			}
 			return nil
