@@ -1,6 +1,9 @@
 package config
 
-import "errors"
+import (
+	"errors"
+	"time"
+)
 
 // TLS is encryption on the public listener itself, where no balancer in front does that.
 type TLS struct {
@@ -10,6 +13,8 @@ type TLS struct {
 	Pairs []Pair `live:"yes" yaml:"pairs" kong:"-" help:"Further certificates, where the listener has several names: a client gets the first that is good for the name it asks for, and tls.cert, or else the first of these, where none is" example:"- {cert: /etc/sluice/push.example.pem, key: /etc/sluice/push.example.key}"`
 
 	TicketKeys string `live:"yes" yaml:"ticket_keys" help:"File with keys of session tickets that all nodes share, so that a client which comes back to another node is spared the whole handshake, too: one a line, 32 bytes in hexadecimal (openssl rand -hex 32) or base64. New tickets are made with the first, and those of all are taken; put a new one first every day or week, and take the last away. Empty: each node has its own, made anew every day; the file is read again at SIGHUP"`
+
+	Reread time.Duration `yaml:"reread" range:"0s..24h" help:"How often these files are looked at, and read again where they have changed, for whoever cannot send SIGHUP when they have: a Secret in a pod; 0s: never"`
 
 	Min                  string `yaml:"min" oneof:"1.2|1.3" help:"Oldest version of TLS that is spoken"`
 	Handshakes           int    `yaml:"handshakes" range:"1..65536" help:"TLS handshakes under way at once, each of which takes some 25 KB; further ones wait in line, for handshake.timeout at most"`

@@ -233,6 +233,7 @@ func (a *App) Run(ctx context.Context) error {
 	running.Go(func() { a.part(fail, "the public port", a.engine.Serve(a.public)) })
 	a.setJudges(beginJudging(parts, a.tokens))
 	running.Go(func() { a.part(fail, "reloading", a.reloading(parts)) })
+	running.Go(func() { a.part(fail, "reading certificates again", a.rereading(parts)) })
 	running.Go(func() { a.part(fail, "the reactors", a.guard(parts)) })
 	running.Go(func() { a.part(fail, "giving memory back", a.giveBack(parts)) })
 	if a.admin != nil {

@@ -19,6 +19,8 @@ var events = []event{
 	{"reload_failed", atError, "the configuration cannot be reloaded: the old one stays in force", "The error says where the file is wrong: `sluice config check`."},
 	{"reload_level", atError, "reloading could not set log.level: it stays as it was", ""},
 	{"certificate", atWarn, "a certificate is not valid today: clients refuse it", "It has expired, or its time is still to come. Renew it and send SIGHUP."},
+	{"reread", atInfo, "the files of certificates have changed, and have been read again", "Every tls.reread they are looked at; expires is when the first of the certificates ends."},
+	{"reread_failed", atError, "the files of certificates have changed and cannot be used: the old ones stay in force", "A certificate and its key do not belong together, most likely, or not yet. The error says which; they are looked at again when they have changed."},
 	{"reload_keys", atWarn, "the key sets of before the reload were not given up in order: the new ones are in force", "No harm is done."},
 	{"leaving", atInfo, "leaving: clients are told to come back; a second signal ends it at once", "After SIGTERM: new clients are sent elsewhere, those that are here come back within drain.window."},
 	{"left", atInfo, "all clients have left", "The end of the drain; took says how long it was."},

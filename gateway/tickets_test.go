@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"crypto/tls"
+	"errors"
 	"net/http"
 	"os"
 	"os/exec"
@@ -136,6 +137,56 @@ func TestTicketKeysAreShared(t *testing.T) {
 	if old.visit(two) {
 		t.Error("a ticket of a key that was taken away is taken")
 	}
+}
+
+// Where nobody sends SIGHUP the files are looked at: what has changed is taken up, what
+// cannot be used is not.
+func TestFilesAreReadAgain(t *testing.T) {
+	a := newAuthority(t)
+	cert, key := a.issue("one", "old.example")
+	keys := filepath.Join(t.TempDir(), "tickets")
+	write := func(text string) {
+		t.Helper()
+		if err := os.WriteFile(keys, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(strings.Repeat("01", 16) + strings.Repeat("02", 16))
+	n := startNode(t, "--dev", "--tls-cert", cert, "--tls-key", key, "--tls-ticket-keys", keys, "--tls-reread", "5ms").ready()
+	shows := func(want string) {
+		t.Helper()
+		eventually(t, "the certificate for "+want, func() error {
+			if got := a.shown(n, want); got != want {
+				return errors.New(got)
+			}
+			return nil
+		})
+	}
+	shows("old.example")
+	a.issue("one", "new.example")
+	shows("new.example")
+	secret, err := os.ReadFile(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.issue("one", "broken.example")
+	a.issue("one", "newest.example")
+	if err := os.WriteFile(key, secret, 0o600); err != nil { // of another certificate
+		t.Fatal(err)
+	}
+	a.issue("one", "last.example")
+	shows("last.example")
+
+	c := newReturning(t, a, tls.VersionTLS13)
+	c.config.ServerName = "last.example"
+	c.visit(n)
+	write(strings.Repeat("03", 16) + strings.Repeat("04", 16))
+	eventually(t, "the new keys of tickets", func() error {
+		if c.visit(n) {
+			return errors.New("the old ones are in force")
+		}
+		return nil
+	})
 }
 
 // The README's commands make keys that a node takes, the new one first.

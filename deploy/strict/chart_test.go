@@ -91,6 +91,7 @@ var everything = map[string]any{
 	"imagePullSecrets": []any{map[string]any{"name": "registry"}},
 	"config":           map[string]any{"namespaces": []any{map[string]any{"name": "chat", "durable": true}}, "drain": map[string]any{"window": "9h"}},
 	"env":              []any{map[string]any{"name": "SLUICE_LOG_LEVEL", "value": "debug"}},
+	"tls":              map[string]any{"secretName": "push-tls", "ticketKeysSecretName": "push-tickets"},
 	"service": map[string]any{"type": "LoadBalancer", "externalTrafficPolicy": "Local",
 		"annotations": map[string]any{"example.com/idle-timeout": "75"}},
 	"autoscaling":         map[string]any{"enabled": true},
@@ -185,6 +186,84 @@ func TestChartFits(t *testing.T) {
 	}
 }
 
+// With a Secret the nodes speak TLS: the files that the configuration names are where the Secrets are put, in a way that
+// renewals come through, and where probes ask there is none.
+func TestChartTLS(t *testing.T) {
+	for name, row := range map[string]struct {
+		values  map[string]any
+		files   map[string]string // of tls in the configuration, and the Secrets that they are of
+		reread  string
+		service string
+	}{
+		"none":        {nil, nil, "", "kubernetes.io/ws"},
+		"certificate": {map[string]any{"secretName": "push-tls"}, map[string]string{"cert": "push-tls tls.crt", "key": "push-tls tls.key"}, "1m", "kubernetes.io/wss"},
+		"tickets, too": {map[string]any{"secretName": "push-tls", "ticketKeysSecretName": "push-tickets"},
+			map[string]string{"cert": "push-tls tls.crt", "key": "push-tls tls.key", "ticket_keys": "push-tickets tickets.keys"}, "1m", "kubernetes.io/wss"},
+		"tickets of no TLS": {map[string]any{"ticketKeysSecretName": "push-tickets"}, nil, "", "kubernetes.io/ws"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			values := map[string]any{}
+			if row.values != nil {
+				values["tls"] = row.values
+			}
+			files, err := render(t, values)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var config struct{ TLS map[string]string }
+			text := decode(t, "configmap", files["configmap.yaml"])[0].(*core.ConfigMap).Data["sluice.yaml"]
+			if err := yaml.Unmarshal([]byte(text), &config); err != nil {
+				t.Fatal(err)
+			}
+			if got := config.TLS["reread"]; got != row.reread {
+				t.Errorf("files are looked at every %q, want %q", got, row.reread)
+			}
+			delete(config.TLS, "reread")
+			pod := decode(t, "deployment", files["deployment.yaml"])[0].(*apps.Deployment).Spec.Template.Spec
+			for setting, path := range config.TLS {
+				if got := secretFile(t, &pod, path); got != row.files[setting] {
+					t.Errorf("tls.%s is %s, which is %q, want %q", setting, path, got, row.files[setting])
+				}
+			}
+			if len(config.TLS) != len(row.files) || len(pod.Volumes) != 1+len(row.files)/3+min(1, len(row.files)) {
+				t.Errorf("%v, %d volumes", config.TLS, len(pod.Volumes))
+			}
+			for _, probe := range []*core.Probe{pod.Containers[0].StartupProbe, pod.Containers[0].LivenessProbe, pod.Containers[0].ReadinessProbe} {
+				if probe.HTTPGet.Port.StrVal != "admin" || probe.HTTPGet.Scheme == core.URISchemeHTTPS {
+					t.Error("a probe asks where TLS is spoken, or with TLS where none is")
+				}
+			}
+			service := decode(t, "service", files["service.yaml"])[0].(*core.Service)
+			if got := service.Spec.Ports[0].AppProtocol; got == nil || *got != row.service {
+				t.Errorf("the Service says %v, want %s", got, row.service)
+			}
+		})
+	}
+}
+
+// secretFile is the Secret that is mounted where path is, and the file of it.
+func secretFile(t *testing.T, pod *core.PodSpec, path string) string {
+	t.Helper()
+	for _, mount := range pod.Containers[0].VolumeMounts {
+		if mount.MountPath != filepath.Dir(path) {
+			continue
+		}
+		if mount.SubPath != "" || !mount.ReadOnly {
+			t.Errorf("%s is mounted so that it stays as it is, or can be written to", mount.MountPath)
+		}
+		for _, volume := range pod.Volumes {
+			if volume.Name != mount.Name || volume.Secret == nil {
+				continue
+			}
+			if mode := volume.Secret.DefaultMode; mode == nil || *mode != 0o440 || pod.SecurityContext.FSGroup == nil || *pod.SecurityContext.FSGroup != *pod.SecurityContext.RunAsGroup {
+				t.Errorf("%s cannot be read by the node, or by too many", volume.Secret.SecretName)
+			}
+			return volume.Secret.SecretName + " " + filepath.Base(path)
+		}
+	}
+	return ""
+}
+
 // A value that the chart does not know is refused.
 func TestChartRefusesWhatItDoesNotKnow(t *testing.T) {
 	for _, values := range []map[string]any{
@@ -192,6 +271,7 @@ func TestChartRefusesWhatItDoesNotKnow(t *testing.T) {
 		{"drain": map[string]any{"window": "60s"}},
 		{"replicas": "3"},
 		{"service": map[string]any{"type": "External"}},
+		{"tls": map[string]any{"secret": "push-tls"}},
 	} {
 		if _, err := render(t, values); err == nil {
 			t.Errorf("%v was taken", values)

@@ -16,5 +16,12 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- /* What the chart decides wins over what config says of it: the pod's grace period is made of it. */ -}}
 {{- define "sluice.config" -}}
 {{- $chart := dict "drain" (dict "delay" (printf "%ds" (int .Values.drain.delaySeconds)) "window" (printf "%ds" (int .Values.drain.windowSeconds))) "shutdown" (dict "timeout" (printf "%ds" (int .Values.drain.lastSeconds))) -}}
+{{- with .Values.tls.secretName }}
+{{- $tls := dict "cert" "/etc/sluice-tls/tls.crt" "key" "/etc/sluice-tls/tls.key" "reread" "1m" -}}
+{{- if $.Values.tls.ticketKeysSecretName }}
+{{- $_ := set $tls "ticket_keys" "/etc/sluice-tickets/tickets.keys" -}}
+{{- end }}
+{{- $_ := set $chart "tls" $tls -}}
+{{- end }}
 {{- toYaml (mergeOverwrite (deepCopy .Values.config) $chart) -}}
 {{- end }}
