@@ -275,12 +275,26 @@ async function run() {
     await see(phone.locator('#state'), 'Connected');
     await publish(phone, channel, order);
     await phone.locator('#messages .message', { hasText: 'shipped' }).first().waitFor();
-    const wide = await phone.evaluate(() => [...document.querySelectorAll('body *')]
-      .filter((e) => e.scrollWidth > 0 && e.getBoundingClientRect().right > 390.5 && !e.closest('.copy, .preview'))
-      .map((e) => `${e.tagName.toLowerCase()} ${e.id || e.className}`));
-    await check(wide.length === 0, `wider than a phone's screen: ${wide.join('; ')}`);
+    const fits = async () => {
+      const wide = await phone.evaluate(() => [...document.querySelectorAll('body *')]
+        .filter((e) => e.scrollWidth > 0 && e.getBoundingClientRect().right > 390.5 && !e.closest('.copy, .preview'))
+        .map((e) => `${e.tagName.toLowerCase()} ${e.id || e.className}`));
+      await check(wide.length === 0, `wider than a phone's screen: ${wide.join('; ')}`);
+    };
+    await fits();
     await shoot(phone, 'client-phone.png');
     await shoot(phone, 'client-phone-full.png', { fullPage: true });
+    const trouble = 'Redis at 127.0.0.1:6379 is not proven to deliver: the last probe that came back is 2.505s old';
+    await phone.route('**/api/info', async (route) => {
+      const response = await route.fetch();
+      const info = await response.json();
+      await route.fulfill({ response, json: { ...info, ready: false, reason: trouble, redis: { ...info.redis, ok: false, state: trouble } } });
+    });
+    await see(phone.locator('#redis'), 'not proven');
+    await see(phone.locator('#ready'), 'Not ready');
+    await fits();
+    await shoot(phone, 'client-phone-trouble.png');
+    await phone.unroute('**/api/info');
     await phone.locator('#disconnect').click();
     await see(phone.locator('#state'), 'Closed');
   });
