@@ -87,6 +87,7 @@ func TestLingeringClose(t *testing.T) {
 		c.Close()
 	}
 	t.Run("not for ever", func(t *testing.T) {
+		until(t, "the others to be gone, and what they sent to be counted", func() bool { return n.Stats().Connections == 0 })
 		c := dialOpen(t, n.addr, 0)
 		before := n.Stats().BytesIn
 		flood := strings.Repeat("x", 64<<10)
@@ -181,7 +182,8 @@ func TestMessageDeadline(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			var told ends
-			n := start(t, Options{MessageTimeout: 300 * time.Millisecond, PingInterval: 200 * time.Millisecond}, &script{closed: told.add})
+			n := start(t, Options{MessageTimeout: 300 * time.Millisecond, PingInterval: 200 * time.Millisecond,
+				Decoder: codec.DecoderOptions{MaxFragments: 1 << 20}}, &script{closed: told.add})
 			c := dialOpen(t, n.addr, 0)
 			c.send(text("in time") + row.first)
 			until(t, "the connection to be closed", func() bool {

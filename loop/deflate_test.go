@@ -5,7 +5,6 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/gorilla/websocket"
 
@@ -30,7 +29,7 @@ func deflating() *script {
 
 func TestDeflate(t *testing.T) {
 	n := start(t, Options{MinDeflate: 100, Decoder: codec.DecoderOptions{MaxMessage: 1 << 20, MaxFragments: 1024}}, deflating())
-	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 10 * time.Second}
+	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: patience}
 	ws, response, err := d.Dial("ws://"+n.addr+"/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -46,6 +45,7 @@ func TestDeflate(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := n.Stats().BytesOut
+			patient(t, ws)
 			kind, got, err := ws.ReadMessage()
 			if err != nil || kind != websocket.TextMessage || string(got) != payload {
 				t.Fatalf("%d bytes came back as type %d, %d bytes, %v", len(payload), kind, len(got), err)
@@ -121,9 +121,6 @@ func TestOfferAndDrained(t *testing.T) {
 		return full
 	})
 	for range accepted {
-		if err := c.SetReadDeadline(time.Now().Add(30 * time.Second)); err != nil {
-			t.Fatal(err)
-		}
 		if _, got, err := c.read(); err != nil || len(got) != 16<<10 {
 			t.Fatalf("a message of %d bytes, %v", len(got), err)
 		}
@@ -152,7 +149,7 @@ func TestOfferAndDrained(t *testing.T) {
 func TestDeflateOfWhatCannotBeCompressed(t *testing.T) {
 	const most = 1 << 20
 	n := start(t, Options{MaxQueue: 4 << 20, Decoder: codec.DecoderOptions{MaxMessage: most, MaxFragments: 1024}}, deflating())
-	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: 10 * time.Second}
+	d := websocket.Dialer{EnableCompression: true, HandshakeTimeout: patience}
 	ws, _, err := d.Dial("ws://"+n.addr+"/", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -163,6 +160,7 @@ func TestDeflateOfWhatCannotBeCompressed(t *testing.T) {
 	if err := ws.WriteMessage(websocket.BinaryMessage, payload); err != nil {
 		t.Fatal(err)
 	}
+	patient(t, ws)
 	if _, got, err := ws.ReadMessage(); err != nil || !bytes.Equal(got, payload) {
 		t.Fatalf("%d bytes came back, %v", len(got), err)
 	}
@@ -174,7 +172,7 @@ func TestIdleDeflateCostsNothing(t *testing.T) {
 	n := start(t, Options{MinDeflate: 100}, deflating())
 	payload := bytes.Repeat([]byte("long and repetitive "), 500)
 	for _, compression := range []bool{false, true} {
-		d := websocket.Dialer{EnableCompression: compression, HandshakeTimeout: 10 * time.Second}
+		d := websocket.Dialer{EnableCompression: compression, HandshakeTimeout: patience}
 		ws, _, err := d.Dial("ws://"+n.addr+"/", nil)
 		if err != nil {
 			t.Fatal(err)

@@ -21,6 +21,7 @@ func TestEcho(t *testing.T) {
 		}
 		sent := make(chan error, 1)
 		go func() { sent <- ws.WriteMessage(websocket.BinaryMessage, p) }()
+		patient(t, ws)
 		_, got, err := ws.ReadMessage()
 		if err := errors.Join(err, <-sent); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)

@@ -285,7 +285,7 @@ func TestNewFails(t *testing.T) {
 			t.Errorf("%v: %d files open, %d before", err, after, before)
 		}
 	}
-	if err := goleak.Find(goroutines); err != nil {
+	if err := leaked(goroutines); err != nil {
 		t.Error(err)
 	}
 }

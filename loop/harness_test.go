@@ -100,7 +100,8 @@ type node struct {
 }
 
 // start serves s until the test ends, and checks then that nothing is left.
-// Options that are zero get figures fit for tests: one reactor, no pings.
+// Options that are zero get figures fit for tests: one reactor, no pings, and no
+// hurry: what a test does not make short is as long as it waits itself.
 func start(t *testing.T, o Options, s *script) *node {
 	t.Helper()
 	return startEach(t, o, func(*Reactor) Handler { return s })
@@ -110,6 +111,8 @@ func startEach(t *testing.T, o Options, newHandler func(*Reactor) Handler) *node
 	t.Helper()
 	orElse(&o.Reactors, 1)
 	orElse(&o.PingInterval, time.Hour)
+	orElse(&o.HandshakeTimeout, patience)
+	orElse(&o.CloseTimeout, patience)
 	orElse(&o.Log, zap.NewNop())
 	e, err := New(o, newHandler)
 	if err != nil {
@@ -125,6 +128,7 @@ func startEach(t *testing.T, o Options, newHandler func(*Reactor) Handler) *node
 		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Millisecond)
 		defer cancel()
 		e.Shutdown(ctx, codec.StatusGoingAway, "test over")
+		e.opts.CloseTimeout = patience // it bounds Close, too, whatever the test is about
 		if err := e.Close(); err != nil {
 			t.Error(err)
 		}
@@ -214,10 +218,16 @@ func dial(t *testing.T, addr string) *websocket.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ws.Close() })
-	if err := ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	patient(t, ws)
+	return ws
+}
+
+// patient gives what is read from a connection next all the time that a test waits.
+func patient(t *testing.T, conn interface{ SetReadDeadline(time.Time) error }) {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}
-	return ws
 }
 
 // roundTrip proves that ws is served.
@@ -226,6 +236,7 @@ func roundTrip(t *testing.T, ws *websocket.Conn) {
 	if err := ws.WriteMessage(websocket.TextMessage, []byte("canary")); err != nil {
 		t.Fatal(err)
 	}
+	patient(t, ws)
 	if _, got, err := ws.ReadMessage(); err != nil || string(got) != "canary" {
 		t.Fatalf("canary: %q, %v", got, err)
 	}
@@ -254,6 +265,10 @@ type raw struct {
 	in *bufio.Reader
 }
 
+// patient gives what comes next all the time that a test waits, however much came
+// before. It fails only where the connection is gone, and what comes next says so.
+func (c *raw) patient() { _ = c.SetDeadline(time.Now().Add(patience)) }
+
 // dialRaw connects; receive bounds the receive buffer in bytes, 0 as usual.
 func dialRaw(t *testing.T, addr string, receive int) *raw {
 	t.Helper()
@@ -272,10 +287,9 @@ func dialRaw(t *testing.T, addr string, receive int) *raw {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { conn.Close() })
-	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
-	return &raw{conn.(*net.TCPConn), t, bufio.NewReader(conn)}
+	c := &raw{conn.(*net.TCPConn), t, bufio.NewReader(conn)}
+	c.patient()
+	return c
 }
 
 // dialOpen is dialRaw with the handshake done.
@@ -292,6 +306,7 @@ func dialOpen(t *testing.T, addr string, receive int) *raw {
 // send writes pieces, each in a segment of its own where the kernel lets it.
 // An error is the server's right: what it said is read afterwards.
 func (c *raw) send(pieces ...string) {
+	c.patient()
 	for _, p := range pieces {
 		if _, err := io.WriteString(c, p); err != nil {
 			return
@@ -301,6 +316,7 @@ func (c *raw) send(pieces ...string) {
 
 // response reads an HTTP response: "101", or status and body.
 func (c *raw) response() string {
+	c.patient()
 	var status string
 	length := 0
 	for first := true; ; first = false {
@@ -345,6 +361,7 @@ func (c *raw) frame() string {
 
 // read reads one frame.
 func (c *raw) read() (codec.Header, []byte, error) {
+	c.patient()
 	for n := 2; ; n++ {
 		head, err := c.in.Peek(n)
 		if err != nil {

@@ -2,6 +2,7 @@ package loop
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -86,8 +87,11 @@ func TestPingInOtherWords(t *testing.T) {
 	n := start(t, Options{PingInterval: 200 * time.Millisecond, PingTimeout: 10 * time.Second, Pings: [][]byte{own}}, &script{
 		message: func(c *Conn, _ codec.Opcode, _ []byte) { c.SetPing(0) },
 	})
-	c := dialOpen(t, n.addr, 0)
-	c.send(text("a"))
+	c := dialRaw(t, n.addr, 0)
+	c.send(request + text("a")) // together, or a ping frame could be due in between
+	if got := c.response(); got != "101" {
+		t.Fatal(got)
+	}
 	for range 3 {
 		if got := c.frame(); got != `text "{}"` {
 			t.Fatal(got)
@@ -95,7 +99,7 @@ func TestPingInOtherWords(t *testing.T) {
 		c.send(text("{}"))
 	}
 	c.send(bye(1000, ""))
-	if got := c.all(); got != `close 1000 "", FIN` {
+	if got := strings.ReplaceAll(c.all(), `text "{}", `, ""); got != `close 1000 "", FIN` { // one more may have been due
 		t.Error(got)
 	}
 	if got := n.Stats().Unanswered; got != 0 {

@@ -21,7 +21,7 @@ func TestMain(m *testing.M) {
 	known := goleak.IgnoreCurrent() // gnet's worker pool begins in an init function
 	code := m.Run()
 	if code == 0 {
-		if err := goleak.Find(known); err != nil {
+		if err := leaked(known); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = 1
 		}
@@ -34,9 +34,19 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
+// leaked waits until no goroutines are left but those that are known: goleak itself
+// gives them half a second to end.
+func leaked(known goleak.Option) error {
+	for end := time.Now().Add(patience); ; {
+		if err := goleak.Find(known); err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}
+
 // settled waits until no more than most files are open.
 func settled(most int) (now int, ok bool) {
-	for end := time.Now().Add(5 * time.Second); ; time.Sleep(time.Millisecond) {
+	for end := time.Now().Add(patience); ; time.Sleep(time.Millisecond) {
 		if now = openFiles(); now <= most {
 			return now, true
 		}

@@ -1,6 +1,7 @@
 package loop
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -16,7 +17,7 @@ func TestPing(t *testing.T) {
 			c.send(unasked(""))
 		}
 		c.send(text("a") + bye(1000, ""))
-		if got := c.all(); got != `text "a", close 1000 "", FIN` {
+		if got := strings.ReplaceAll(c.all(), `ping "", `, ""); got != `text "a", close 1000 "", FIN` { // one more may have been due
 			t.Error(got)
 		}
 		if got := n.Stats().Unanswered; got != 0 {

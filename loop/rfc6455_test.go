@@ -12,9 +12,8 @@ import (
 // TestRFC6455 has a row for each MUST and MUST NOT of §4 to §8 and §10 that takes a connection to show. What bytes alone can show has its
 // row in package codec.
 func TestRFC6455(t *testing.T) {
-	const timeout = 3 * time.Second // of a close that is not answered; what waits must have gone out by then, however crowded the machine
 	var told ends
-	n := start(t, Options{CloseTimeout: timeout, MaxQueue: 8 << 20}, &script{
+	served := &script{
 		request: func(c *Conn, r *codec.Request) {
 			switch r.Path {
 			case "/missing":
@@ -50,7 +49,9 @@ func TestRFC6455(t *testing.T) {
 			}
 		},
 		closed: told.add,
-	})
+	}
+	patient := start(t, Options{MaxQueue: 8 << 20}, served)
+	hasty := start(t, Options{MaxQueue: 8 << 20, CloseTimeout: 300 * time.Millisecond}, served) // where a close is not answered
 	path := func(p string) string { return strings.Replace(request, "GET / ", "GET "+p+" ", 1) }
 	much := strings.Repeat("binary of 65544, ", 20)
 	tenPings, tenPongs := "", ""
@@ -110,6 +111,10 @@ func TestRFC6455(t *testing.T) {
 	} {
 		t.Run(row.name, func(t *testing.T) {
 			told.reset()
+			n := patient
+			if strings.HasSuffix(row.want, "RST") {
+				n = hasty
+			}
 			c := dialRaw(t, n.addr, 0)
 			c.send(row.send...)
 			if got := c.transcript(); got != row.want {
@@ -127,17 +132,17 @@ func TestRFC6455(t *testing.T) {
 
 	t.Run("§5.5.1 a client that reads nothing is cut, whatever waits for it", func(t *testing.T) {
 		told.reset()
-		c := dialOpen(t, n.addr, 4096)
+		c := dialOpen(t, hasty.addr, 4096)
 		for range 3 {
 			c.send(text("much"))
 		}
 		c.send(text("much, then close"))
 		told.want(t, "4001 by us: as you wish")
-		until(t, "nothing waits any more", func() bool { return n.Stats().Backlog == 0 && n.Stats().Connections == 0 })
+		until(t, "nothing waits any more", func() bool { return hasty.Stats().Backlog == 0 && hasty.Stats().Connections == 0 })
 	})
 	t.Run("§7.1.5 a connection that is lost is 1006", func(t *testing.T) {
 		told.reset()
-		c := dialOpen(t, n.addr, 0)
+		c := dialOpen(t, patient.addr, 0)
 		c.Close()
 		told.want(t, "1006 by peer: connection lost")
 	})

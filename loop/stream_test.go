@@ -26,6 +26,7 @@ var streamHead = regexp.MustCompile("^HTTP/1.1 200 OK\r\nConnection: close\r\nCo
 
 // rest reads to the end, and says how it ended.
 func (c *raw) rest() string {
+	c.patient()
 	b, err := io.ReadAll(c.in)
 	if err == nil {
 		return string(b) + "FIN"

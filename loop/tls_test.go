@@ -75,9 +75,7 @@ func dialTLS(t *testing.T, addr string, version uint16) *websocket.Conn {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { ws.Close() })
-	if err := ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
-		t.Fatal(err)
-	}
+	patient(t, ws)
 	return ws
 }
 
@@ -107,6 +105,7 @@ func TestTLSEcho(t *testing.T) {
 				want := numbered(size, size)
 				var writer sync.WaitGroup
 				writer.Go(func() { _ = ws.WriteMessage(websocket.BinaryMessage, want) }) // the read says whether it came
+				patient(t, ws)
 				if _, got, err := ws.ReadMessage(); err != nil || !bytes.Equal(got, want) {
 					t.Fatalf("%d bytes: %d came back, %v", len(want), len(got), err)
 				}
@@ -272,9 +271,6 @@ func TestTLSResumption(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := ws.SetReadDeadline(time.Now().Add(patience)); err != nil {
-				t.Fatal(err)
-			}
 			roundTrip(t, ws)
 			ws.Close()
 		}
@@ -384,7 +380,7 @@ func (m *mute) Write(b []byte) (int, error) {
 // Handshakes that stop halfway take no more than their share: the others wait in line,
 // and come through when the deadline has ended those.
 func TestTLSHandshakesAreBounded(t *testing.T) {
-	n := start(t, overTLS(Options{Handshakes: 2, HandshakeTimeout: 2 * time.Second}), &script{})
+	n := start(t, overTLS(Options{Handshakes: 2, HandshakeTimeout: 5 * time.Second}), &script{})
 	var clients sync.WaitGroup
 	for range 6 {
 		c := dialRaw(t, n.addr, 0)

@@ -15,16 +15,8 @@ func TestTurnSlices(t *testing.T) {
 	const many = 10 * stations * sliceLength
 	var list []*Conn
 	var first, last int64
-	n.on(func(r *Reactor) {
-		first = r.count.turns.Load()
-		for range many {
-			c := &Conn{r: r, state: dead, marks: markDirty}
-			list = append(list, c)
-			r.round.add(c)
-		}
-	})
 	late := &Conn{state: dead, marks: markDirty}
-	n.on(func(r *Reactor) {
+	meanwhile := func(r *Reactor) {
 		for i, c := range list {
 			if was := i >= int(r.round.served); c.marks.has(markDirty) != was {
 				t.Errorf("%d, of which %d were served: still in line is %v", i, r.round.served, !was)
@@ -35,6 +27,15 @@ func TestTurnSlices(t *testing.T) {
 		}
 		late.r = r
 		r.round.add(late)
+	}
+	n.on(func(r *Reactor) {
+		first = r.count.turns.Load()
+		for range many {
+			c := &Conn{r: r, state: dead, marks: markDirty}
+			list = append(list, c)
+			r.round.add(c)
+		}
+		r.Post(func() { meanwhile(r) }) // it is there before the flush begins, however late this test is
 	})
 	until(t, "all are served", func() (done bool) {
 		n.on(func(r *Reactor) { done, last = r.round.len() == 0, r.count.turns.Load() })
