@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net"
 	"strings"
-	"time"
 )
 
 // Migrate moves a slot to another master while clients go on, in the steps that
@@ -69,7 +68,7 @@ func moveKeys(slot int, from, to *Server, pause func()) error {
 		if err != nil || len(keys) == 0 {
 			return err
 		}
-		args := []any{"MIGRATE", host, port, "", 0, (5 * time.Second).Milliseconds(), "KEYS"}
+		args := []any{"MIGRATE", host, port, "", 0, answerTime.Milliseconds(), "KEYS"}
 		for _, k := range keys {
 			args = append(args, k)
 		}

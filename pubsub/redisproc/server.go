@@ -25,6 +25,10 @@ import (
 // machines that run tests are busy.
 const Patience = 30 * time.Second
 
+// answerTime is what one command may take, half of it: what is asked again and again
+// is asked twice at least.
+const answerTime = Patience / 2
+
 // Server is one redis-server process. Its methods may be called from any
 // goroutine.
 type Server struct {
@@ -86,8 +90,8 @@ func reserve(k kind, args ...string) (*Server, error) {
 	return s, nil
 }
 
-// choosePorts takes ports that were free a moment ago. Another process may take
-// one before redis-server does: Restart notices.
+// choosePorts takes ports that were free a moment ago. A process that knows nothing of
+// FreePort may take one before redis-server does: Restart notices.
 func (s *Server) choosePorts() error {
 	port, err := FreePort()
 	if err != nil {
@@ -242,10 +246,11 @@ func (s *Server) end(sig syscall.Signal) {
 	}
 }
 
-// Close kills the server and removes its directory.
+// Close kills the server and removes its directory. A child of the server's, which
+// was sending to a replica, may write there for a moment longer.
 func (s *Server) Close() error {
 	s.Kill()
-	return os.RemoveAll(s.dir)
+	return eventually("removing "+s.dir, func() error { return os.RemoveAll(s.dir) })
 }
 
 // Running says whether the process has been started and not ended, by this
@@ -298,6 +303,7 @@ func (s *Server) PID() int {
 func (s *Server) Client() *redis.Client {
 	return redis.NewClient(&redis.Options{
 		Addr: s.Addr, TLSConfig: s.tls, MaxRetries: -1, DialerRetries: 1, PoolSize: 1,
+		DialTimeout: answerTime, ReadTimeout: answerTime, WriteTimeout: answerTime,
 		// Switched on it leaves a goroutine behind when the client is closed.
 		MaintNotificationsConfig: &maintnotifications.Config{Mode: maintnotifications.ModeDisabled},
 	})

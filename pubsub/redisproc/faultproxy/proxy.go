@@ -130,10 +130,10 @@ func (p *Proxy) now() (Rules, <-chan struct{}) {
 func (p *Proxy) Cut(how How) int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.cut.Add(int64(len(p.links))) // before anybody hears of it
 	for l := range p.links {
 		l.end(how)
 	}
-	p.cut.Add(int64(len(p.links)))
 	return len(p.links)
 }
 

@@ -3,6 +3,7 @@ package faultproxy
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 	"math/bits"
 	"net"
@@ -13,6 +14,8 @@ import (
 	"time"
 
 	"go.uber.org/goleak"
+
+	"sluice/pubsub/redisproc"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -251,9 +254,11 @@ func TestCuts(t *testing.T) {
 }
 
 func TestServerIsNotThere(t *testing.T) {
-	e := startEcho(t)
-	p := start(t, e.Addr().String())
-	e.Close()
+	port, err := redisproc.FreePort() // nobody else gets it, which one that was closed may happen to
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := start(t, fmt.Sprint("127.0.0.1:", port))
 	c, err := net.Dial("tcp", p.Addr)
 	if err == nil { // the reset may also come while it dials
 		defer c.Close()
