@@ -129,14 +129,14 @@ func TestTLSServer(t *testing.T) {
 	if got := must[any](t)(s.Do("PING")); got != "PONG" || !strings.HasPrefix(s.URL, "rediss://") {
 		t.Errorf("%s answers %v", s.URL, got)
 	}
-	stranger := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1})
+	stranger := redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, DialTimeout: Patience})
 	defer stranger.Close()
 	if err := stranger.Ping(context.Background()).Err(); err == nil {
 		t.Error("it speaks without TLS")
 	}
 	distrustful := s.TLSConfig()
 	distrustful.RootCAs = nil
-	stranger = redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, TLSConfig: distrustful})
+	stranger = redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, DialerRetries: 1, DialTimeout: Patience, TLSConfig: distrustful})
 	defer stranger.Close()
 	if err := stranger.Ping(context.Background()).Err(); err == nil || !strings.Contains(err.Error(), "certificate") {
 		t.Errorf("without its authority: %v", err)
@@ -162,9 +162,18 @@ func TestSentinelFailsOver(t *testing.T) {
 	g := must[*Sentinel](t)(StartSentinel())
 	closing(t, g)
 	t.Logf("complete after %v", time.Since(began))
-	client := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: MasterName, SentinelAddrs: []string{g.Sentinels[0].Addr}})
+	check(t, g.Bear(Patience)) // but while the master is dead, only this test makes another one
+	client := redis.NewFailoverClient(&redis.FailoverOptions{MasterName: MasterName, SentinelAddrs: []string{g.Sentinels[0].Addr}, ReadTimeout: Patience})
 	defer client.Close()
-	check(t, client.Set(t.Context(), "k", "v", 0).Err())
+	var replicas *redis.Cmd
+	must[[]redis.Cmder](t)(client.Pipelined(t.Context(), func(p redis.Pipeliner) error { // WAIT is for what its connection has written
+		p.Set(t.Context(), "k", "v", 0)
+		replicas = p.Do(t.Context(), "WAIT", 2, answerTime.Milliseconds())
+		return nil
+	}))
+	if n := must[int64](t)(replicas.Int64()); n != 2 {
+		t.Errorf("%d replicas have it", n)
+	}
 
 	first := must[*Server](t)(g.Master())
 	if first != g.Servers[0] {
@@ -178,7 +187,9 @@ func TestSentinelFailsOver(t *testing.T) {
 
 	began = time.Now()
 	second.Kill()
+	check(t, g.Bear(time.Second))
 	third := must[*Server](t)(g.AwaitMaster(second))
+	check(t, g.Bear(Patience))
 	t.Logf("by kill: %v", time.Since(began))
 	check(t, second.Restart()) // as a master, until the Sentinels turn it
 	check(t, g.AwaitOK())
@@ -197,6 +208,7 @@ func TestClusterFailsOverAndMoves(t *testing.T) {
 	c := must[*Cluster](t)(StartCluster())
 	closing(t, c)
 	t.Logf("complete after %v", time.Since(began))
+	check(t, c.Bear(Patience)) // but while a master is dead, only this test makes another one
 	client := redis.NewClusterClient(&redis.ClusterOptions{Addrs: []string{c.Servers[0].Addr}})
 	defer client.Close()
 	for i := range 200 {
@@ -216,7 +228,9 @@ func TestClusterFailsOverAndMoves(t *testing.T) {
 	began = time.Now()
 	heir := must[*Server](t)(c.Replica(promoted))
 	promoted.Kill()
+	check(t, c.Bear(time.Second))
 	check(t, c.AwaitMaster(heir))
+	check(t, c.Bear(Patience))
 	t.Logf("by kill: %v", time.Since(began))
 	check(t, promoted.Restart())
 	check(t, c.AwaitOK())

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"strings"
+	"time"
 
 	"github.com/redis/go-redis/v9"
 )
@@ -22,7 +23,7 @@ type Sentinel struct {
 	URL       string // redis+sentinel://host:port?addr=…&addr=…&master_name=mymaster
 }
 
-// StartSentinel starts a group that takes a master for dead after a second.
+// StartSentinel starts a group that takes a master for dead after a second: see Bear.
 // args are for the three data servers. Close must be called.
 func StartSentinel(args ...string) (*Sentinel, error) {
 	g := &Sentinel{}
@@ -142,6 +143,20 @@ func (g *Sentinel) Failover() (*Server, error) {
 		return errors.Join(errors.New("the old master still is"), err)
 	})
 	return master, err
+}
+
+// Bear has the Sentinels take servers for dead that have been silent for so long, in
+// place of a second: see Cluster.Bear.
+func (g *Sentinel) Bear(silence time.Duration) error {
+	for _, s := range g.Sentinels {
+		if !s.Running() {
+			continue
+		}
+		if _, err := s.Do("SENTINEL", "SET", MasterName, "down-after-milliseconds", silence.Milliseconds()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // AwaitMaster waits until all Sentinels name a master that is not old, and it is

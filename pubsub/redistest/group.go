@@ -2,6 +2,7 @@ package redistest
 
 import (
 	"testing"
+	"time"
 
 	"sluice/pubsub/redisproc"
 )
@@ -38,6 +39,13 @@ func (g *Sentinel) Failover() *Server {
 func (g *Sentinel) AwaitMaster(old *Server) *Server {
 	g.t.Helper()
 	return g.server(g.Sentinel.AwaitMaster(old.Server))
+}
+
+// Bear has servers taken for dead that have been silent for so long, in place of a
+// second.
+func (g *Sentinel) Bear(silence time.Duration) {
+	g.t.Helper()
+	check(g.t, g.Sentinel.Bear(silence))
 }
 
 // AwaitOK waits until the group could fail over.
@@ -110,6 +118,13 @@ func (c *Cluster) Failover(master *Server) *Server {
 func (c *Cluster) AwaitMaster(s *Server) {
 	c.t.Helper()
 	check(c.t, c.Cluster.AwaitMaster(s.Server))
+}
+
+// Bear has servers taken for dead that have been silent for so long, in place of a
+// second.
+func (c *Cluster) Bear(silence time.Duration) {
+	c.t.Helper()
+	check(c.t, c.Cluster.Bear(silence))
 }
 
 // AwaitOK waits until all servers agree and are well.
