@@ -2,7 +2,10 @@ package pubsub
 
 import (
 	"context"
+	"crypto/tls"
 	"fmt"
+	"net"
+	"syscall"
 	"time"
 )
 
@@ -74,6 +77,11 @@ func (s *session) doubt(ctx context.Context) {
 			rival.conn.Close() // it was never used
 			return
 		}
+		if unread(s.conn) { // it is this node that is slow, or stood still
+			rival.conn.Close() // as above
+			pause(ctx, backoff(time.Since(began)))
+			continue
+		}
 		s.l.mu.Lock()
 		s.l.rival = rival
 		s.l.mu.Unlock()
@@ -81,4 +89,26 @@ func (s *session) doubt(ctx context.Context) {
 			s.addr(), s.silence().Round(time.Millisecond)))
 		return
 	}
+}
+
+// unread says whether something has come on a connection that nobody has read yet. Where
+// that cannot be found out, nothing has.
+func unread(conn net.Conn) (waits bool) {
+	if secure, ok := conn.(*tls.Conn); ok {
+		conn = secure.NetConn()
+	}
+	c, ok := conn.(syscall.Conn)
+	if !ok {
+		return false
+	}
+	raw, err := c.SyscallConn()
+	if err != nil {
+		return false
+	}
+	// Control, because Read would wait for the receive loop, which is reading.
+	err = raw.Control(func(fd uintptr) {
+		n, _, err := syscall.Recvfrom(int(fd), make([]byte, 1), syscall.MSG_PEEK|syscall.MSG_DONTWAIT)
+		waits = err == nil && n > 0
+	})
+	return err == nil && waits
 }
