@@ -97,9 +97,8 @@ func (s *Stats) add(l *lane) {
 	s.Connected = s.Connected && up
 	if up {
 		s.Silent = s.Silent || state.session.doubted()
-		_, waiting := state.session.oldestWish()
 		one.ConnectedSince = state.since
-		s.Pending += waiting
+		s.Pending += c.flying
 		s.Confirmed += c.confirmed
 		if l.wishes.isSubscribed(l.probeName()) {
 			s.Confirmed--

@@ -42,6 +42,7 @@ type wishes struct {
 	pushed    uint64          // guarded by mu; how many have ever joined the queue
 	wished    int             // guarded by mu; wishes that stand
 	confirmed int             // guarded by mu; of those, subscribed
+	flying    int             // guarded by mu; names of which Redis has been told something and has not confirmed it
 	refused   int             // guarded by mu; of those, refused
 	example   string          // guarded by mu; a refused channel
 	because   error           // guarded by mu; why
@@ -130,6 +131,7 @@ func (w *wishes) put(name string, old, now wish) {
 	}
 	w.wished += count(now.want) - count(old.want)
 	w.confirmed += count(now.confirmed()) - count(old.confirmed())
+	w.flying += count(now.flies()) - count(old.flies())
 	w.refused += count(now.want && now.told == refusedSubscribed) - count(old.want && old.told == refusedSubscribed)
 	if !now.want && !now.queued && now.told == toldNothing {
 		delete(w.set, name)
@@ -160,6 +162,9 @@ func (i wish) due() bool {
 	return false
 }
 
+// flies says whether a command is in flight.
+func (i wish) flies() bool { return i.told == toldSubscribe || i.told == toldUnsubscribe }
+
 // confirmed says whether messages arrive for a wish that stands.
 func (i wish) confirmed() bool {
 	return i.want && !i.announce && i.told == isSubscribed
@@ -173,7 +178,7 @@ func (w *wishes) lost() {
 	w.online = false
 	w.epoch++
 	w.queue, w.head = nil, 0
-	w.confirmed, w.refused, w.because = 0, 0, nil
+	w.confirmed, w.flying, w.refused, w.because = 0, 0, 0, nil
 }
 
 // turnNames is after how many names a walk over all of them lets others in.
@@ -240,7 +245,7 @@ func (w *wishes) take(limit, room, prefix int) (sub, unsub []string, since time.
 			unsub = append(unsub, q.name)
 		}
 		w.put(q.name, old, now)
-		if now.told == toldSubscribe || now.told == toldUnsubscribe {
+		if now.flies() {
 			room -= confirmationBytes(prefix + len(q.name))
 			if since.IsZero() {
 				since = q.at
@@ -376,16 +381,16 @@ func (w *wishes) retryRefused(limit int) {
 
 // wishCount is a snapshot of wishes.
 type wishCount struct {
-	wished, confirmed, refused, queued int
-	oldest                             time.Time // in the queue; zero: it is empty
-	example                            string    // a refused channel
-	because                            error     // why
+	wished, confirmed, refused, queued, flying int
+	oldest                                     time.Time // in the queue; zero: it is empty
+	example                                    string    // a refused channel
+	because                                    error     // why
 }
 
 func (w *wishes) count() wishCount {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	c := wishCount{wished: w.wished, confirmed: w.confirmed, refused: w.refused, queued: len(w.queue) - w.head}
+	c := wishCount{wished: w.wished, confirmed: w.confirmed, refused: w.refused, queued: len(w.queue) - w.head, flying: w.flying}
 	if c.queued > 0 {
 		c.oldest = w.queue[w.head].at
 	}

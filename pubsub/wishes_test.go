@@ -113,8 +113,8 @@ func (m *wishesModel) settle(t *rapid.T) {
 		t.Fatalf("%d known, %d wished, %d confirmed, %d refused; want %d",
 			len(m.w.set), m.w.wished, m.w.confirmed, m.w.refused, len(m.wanted))
 	}
-	if c := m.w.count(); c.queued != 0 || !c.oldest.IsZero() {
-		t.Fatalf("%d still queued, since %v", c.queued, c.oldest)
+	if c := m.w.count(); c.queued != 0 || c.flying != 0 || !c.oldest.IsZero() {
+		t.Fatalf("%d still queued, since %v, %d in flight", c.queued, c.oldest, c.flying)
 	}
 }
 
@@ -174,6 +174,11 @@ func TestWishesAgainstModel(t *testing.T) {
 				m.w.retryRefused(100)
 				if m.wanted[n] {
 					m.owed[n] = true
+				}
+			},
+			"": func(t *rapid.T) {
+				if got := m.w.count().flying; got != len(m.flight) {
+					t.Fatalf("%d are said to be in flight, %d are", got, len(m.flight))
 				}
 			},
 		})
