@@ -212,12 +212,15 @@ func (b *Inbox) see(did, before, number int64) (lost bool) {
 	return lost
 }
 
-// putBack makes them owed: they come before those that already are.
+// putBack ends a batch and makes what it leaves owed, before what already is. It does
+// both at once: nobody sees an entry that is neither under way nor owed.
 func (w *inboxWriter) putBack(u unsettled) {
+	w.mu.Lock()
+	w.flight = time.Time{}
 	if len(u.entries) == 0 {
+		w.mu.Unlock()
 		return
 	}
-	w.mu.Lock()
 	later := w.owed
 	w.owed, w.owedBytes = nil, 0
 	lost := false

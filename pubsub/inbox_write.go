@@ -191,9 +191,6 @@ func (w *inboxWriter) batch(ctx context.Context) bool {
 		clear(rest[len(again):])
 		rest = again
 	}
-	w.mu.Lock()
-	w.flight = time.Time{}
-	w.mu.Unlock()
 	w.putBack(left)
 	if broken != nil {
 		w.goDown(broken)
