@@ -222,6 +222,7 @@ func TestDurableInTransactions(t *testing.T) {
 
 func TestDurableInCluster(t *testing.T) {
 	c := redistest.StartCluster(t)
+	c.Bear(patience)
 	b := run(t, pubsub.Options{URL: c.URL, Functions: true})
 	b.awaitReady(t)
 	for i := range 20 { // over all masters
@@ -240,10 +241,11 @@ func TestDurableInCluster(t *testing.T) {
 			t.Errorf("%s: %s", channel, got)
 		}
 	}
-	for _, m := range c.Masters() { // loaded everywhere, for services
-		if v := m.Do("FCALL", "sluice_version", 0); v != int64(pubsub.FunctionsVersion) {
-			t.Errorf("%s has version %v", m.Addr, v)
-		}
+	for _, m := range c.Masters() { // loaded everywhere, for services, beside everything else
+		b.await(t, "the functions at "+m.Addr, func() bool {
+			v, err := m.Server.Do("FCALL", "sluice_version", 0)
+			return err == nil && v == int64(pubsub.FunctionsVersion)
+		})
 	}
 }
 

@@ -33,6 +33,7 @@ func takeTurns(t testing.TB, says []string) map[string]int {
 func TestRecordMoves(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
+	c.Bear(patience)
 	c.AwaitOK()
 	keys := run(t, pubsub.Options{URL: c.URL})
 	keys.awaitReady(t)

@@ -40,25 +40,31 @@ func add(t testing.TB, b interface{ Add(pubsub.Entry) error }, entries ...pubsub
 // streamOf reads a stream: "connect a", "disconnect a" …
 func streamOf(t testing.TB, client *redis.Client, stream string) (says []string, entries []redis.XMessage) {
 	t.Helper()
-	entries, err := client.XRange(context.Background(), stream, "-", "+").Result()
+	says, entries, err := readStream(client, stream)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return says, entries
+}
+
+func readStream(client *redis.Client, stream string) (says []string, entries []redis.XMessage, err error) {
+	entries, err = client.XRange(context.Background(), stream, "-", "+").Result()
 	for _, e := range entries {
 		says = append(says, fmt.Sprint(e.Values["type"], " ", e.Values["conn"]))
 	}
-	return says, entries
+	return says, entries, err
 }
 
 func wantStream(t testing.TB, client *redis.Client, want ...string) {
 	t.Helper()
 	var got []string
-	for deadline := time.Now().Add(30 * time.Second); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
-		if got, _ = streamOf(t, client, "sluice:inbox"); slices.Equal(got, want) {
+	var err error // while Redis is coming back, too
+	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(2 * time.Millisecond) {
+		if got, _, err = readStream(client, "sluice:inbox"); err == nil && slices.Equal(got, want) {
 			return
 		}
 	}
-	t.Fatalf("the stream is\n%q, want\n%q", got, want)
+	t.Fatalf("the stream is\n%q, %v, want\n%q", got, err, want)
 }
 
 func TestRecordedEntries(t *testing.T) {
@@ -255,6 +261,7 @@ func TestRecordLost(t *testing.T) {
 
 func runInboxes(t testing.TB, keys pubsub.Keys, o pubsub.InboxesOptions) *pubsub.Inboxes {
 	t.Helper()
+	unhurried(&o.InboxOptions)
 	b := pubsub.NewInboxes(keys, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	var running sync.WaitGroup

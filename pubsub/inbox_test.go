@@ -17,9 +17,11 @@ import (
 	"sluice/pubsub/redistest"
 )
 
-// runInbox runs an inbox until stop is called or the test ends.
+// runInbox runs an inbox until stop is called or the test ends. What a test does not
+// make short takes as long as it must.
 func runInbox(t testing.TB, keys pubsub.Keys, o pubsub.InboxOptions) (b *pubsub.Inbox, stop func()) {
 	t.Helper()
+	unhurried(&o)
 	b = pubsub.NewInbox(keys, o)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
@@ -32,6 +34,14 @@ func runInbox(t testing.TB, keys pubsub.Keys, o pubsub.InboxOptions) (b *pubsub.
 	})
 	t.Cleanup(stop)
 	return b, stop
+}
+
+func unhurried(o *pubsub.InboxOptions) {
+	for _, d := range []*time.Duration{&o.Timeout, &o.DrainTimeout} {
+		if *d == 0 {
+			*d = patience
+		}
+	}
 }
 
 // outcomes collects what Done is called with.
@@ -149,6 +159,7 @@ func TestInboxOrderAndBound(t *testing.T) {
 			t.Fatalf("entry %d of the stream is %v, want %s", i, e.Values["id"], want)
 		}
 	}
+	pubsubtest.Eventually(t, "nothing is under way", func() bool { return b.Stats().OldestWait == 0 }) // the last Done was called before
 	if st := b.Stats(); st.Written != entries || st.Added != entries || st.QueueEntries != 0 || st.QueueBytes != 0 || st.OldestWait != 0 {
 		t.Errorf("%+v", st)
 	}
@@ -255,14 +266,17 @@ func TestInboxRedisIsDown(t *testing.T) {
 // A Redis that stops in the middle: the batch under way is unknown, what
 // waits behind it is known not to be sent.
 func TestInboxRedisIsStopped(t *testing.T) {
+	t.Parallel()
 	s := redistest.Start(t)
 	client := open(t, pubsub.Options{URL: s.URL})
-	b, _ := runInbox(t, client, pubsub.InboxOptions{Batch: 10, Timeout: 200 * time.Millisecond, ProbeEvery: 10 * time.Millisecond})
+	b, _ := runInbox(t, client, pubsub.InboxOptions{Batch: 10, Timeout: 5 * time.Second, ProbeEvery: 10 * time.Millisecond}) // what comes before and after must take less
 	var out outcomes
 	if err := b.Add(pubsub.Entry{Type: "message", ID: "before", Done: out.done("before")}); err != nil {
 		t.Fatal(err)
 	}
-	out.await(t, 1)
+	if err := out.await(t, 1)[0]; err != nil {
+		t.Fatal(err)
+	}
 	s.Pause()
 	taken := 1
 	for i := range 100 {

@@ -47,7 +47,7 @@ func (h *hand) Pipelined(ctx context.Context, fn func(redis.Pipeliner) error) ([
 func newCrew(t *testing.T, lives ...string) *crew {
 	t.Helper()
 	s := redistest.Start(t)
-	c := &crew{t: t, client: redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1}), nodes: map[string]*hand{}, time: time.Now()}
+	c := &crew{t: t, client: redis.NewClient(&redis.Options{Addr: s.Addr, MaxRetries: -1, ReadTimeout: 30 * time.Second}), nodes: map[string]*hand{}, time: time.Now()}
 	t.Cleanup(func() { c.client.Close() })
 	for _, life := range lives {
 		c.add(life)

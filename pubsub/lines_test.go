@@ -91,6 +91,7 @@ func TestLinesUnknown(t *testing.T) {
 // publishes has to wait until it has arrived. Then it goes on.
 func TestDurableMoves(t *testing.T) {
 	c := redistest.StartCluster(t)
+	c.Bear(patience)
 	b := run(t, pubsub.Options{URL: c.URL, Functions: true})
 	b.awaitReady(t)
 	const channel = "orders"

@@ -193,19 +193,23 @@ func (f *followed) check() {
 func TestSentinelFailover(t *testing.T) {
 	t.Parallel()
 	g := redistest.StartSentinel(t)
+	g.Bear(patience) // nobody takes over unless this test says so
 	f := follow(t, pubsub.Options{URL: g.URL})
 	g.Failover()
 	f.check()
 	g.AwaitOK()
 	old := g.Master()
 	old.Kill()
+	g.Bear(time.Second)
 	g.AwaitMaster(old)
+	g.Bear(patience)
 	f.check()
 }
 
 func TestClusterMoves(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
+	c.Bear(patience) // nobody takes over unless this test says so
 	f := follow(t, pubsub.Options{URL: c.URL})
 	other := func(s *redistest.Server) *redistest.Server {
 		for _, m := range c.Masters() {
@@ -264,6 +268,7 @@ func TestClusterMoves(t *testing.T) {
 
 	replica := c.Replica(c.Owner(news))
 	c.Owner(news).Kill()
+	c.Bear(time.Second)
 	c.AwaitMaster(replica)
 	f.check()
 }

@@ -58,6 +58,7 @@ func TestOvertakenConfirmation(t *testing.T) {
 		return found{addrs: []string{addr}}, nil
 	}
 	o := Options{URL: "redis+sentinel://s:1?master_name=m", ProbeEvery: -1, RefreshEvery: 10 * time.Millisecond}
+	o.PingEvery, o.PongTimeout = time.Hour, time.Minute // a connection that is lost because this process stands still is not what this is about
 	o.dial = fake.dial
 	o.look = looks
 	o.reigns = func(string) bool { return false }

@@ -30,7 +30,7 @@ func attend(t *testing.T, url string, o pubsub.PresenceOptions) *attending {
 	t.Helper()
 	n := &attending{}
 	n.running = running{open(t, pubsub.Options{URL: url, Events: pubsub.Events{Connected: func(string) { n.Resync() }}}), pubsubtest.NewRecorder()}
-	o.RetryEvery = 20 * time.Millisecond
+	o.RetryEvery, o.Timeout, o.DrainTimeout = 20*time.Millisecond, patience, patience
 	n.Presence = pubsub.NewPresence(n.Redis, o)
 	pubsubtest.Background(t, n.Redis, n.sink)
 	ctx, cancel := context.WithCancel(context.Background())
@@ -139,6 +139,7 @@ func TestPresence(t *testing.T) {
 			a.Leave("room", "nobody-1")
 			keys(t, client)
 			for _, n := range []*attending{a, b} {
+				n.await(t, "the last answer is taken note of", func() bool { return n.Presence.Stats().Pending == 0 })
 				if s := n.Presence.Stats(); s.Entries != 0 || s.Pending != 0 || s.Down || s.Failed != 0 {
 					t.Errorf("%+v", s)
 				}
@@ -366,7 +367,7 @@ func TestPresenceLapses(t *testing.T) {
 	t.Parallel()
 	s := redistest.Start(t)
 	s.Do("FUNCTION", "LOAD", pubsub.FunctionLibrary())
-	const ttl = 3 * time.Second
+	const ttl = 5 * time.Second // who stands still for longer loses what is asserted of the living
 	dead := attend(t, s.URL, pubsub.PresenceOptions{Life: "d.1", TTL: ttl})
 	a := attend(t, s.URL, pubsub.PresenceOptions{Life: "a.1", TTL: ttl})
 	dead.join("room", "dora-1")
@@ -377,6 +378,7 @@ func TestPresenceLapses(t *testing.T) {
 	dead.stop()
 	a.who(t, "room", "ada-1")
 	keys(t, a.Client(""), "sluice:{nodes}.who.a.1", "{sluice:room}.who", "{sluice:room}.who.users", "{sluice:room}.who.lives")
+	pubsubtest.Eventually(t, "the entry is removed", func() bool { return a.Presence.Stats().Outdated > 0 })
 	if s := a.Presence.Stats(); s.Outdated != 1 {
 		t.Errorf("%+v", s)
 	}
@@ -387,6 +389,7 @@ func TestPresenceLapses(t *testing.T) {
 func TestPresenceInCluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
+	c.Bear(patience)
 	a := attend(t, c.URL, pubsub.PresenceOptions{Life: "a.1"})
 	b := attend(t, c.URL, pubsub.PresenceOptions{Life: "b.1"})
 	var channels []string

@@ -50,7 +50,7 @@ func (s ringingSink) Lane(link pubsub.Link) pubsub.Receiver { return ringing{s.n
 func steer(t *testing.T, url string, every time.Duration) *steered {
 	t.Helper()
 	n := &steered{running: running{open(t, pubsub.Options{URL: url}), pubsubtest.NewRecorder()}}
-	n.Steering = pubsub.NewSteering(n.Redis, pubsub.SteeringOptions{Every: every,
+	n.Steering = pubsub.NewSteering(n.Redis, pubsub.SteeringOptions{Every: every, Timeout: patience,
 		Apply: func(commands []pubsub.Command) {
 			n.mu.Lock()
 			defer n.mu.Unlock()
@@ -320,6 +320,7 @@ func TestSteeringMuch(t *testing.T) {
 func TestSteeringInCluster(t *testing.T) {
 	t.Parallel()
 	c := redistest.StartCluster(t)
+	c.Bear(patience)
 	for _, m := range c.Masters() {
 		m.Do("FUNCTION", "LOAD", pubsub.FunctionLibrary())
 	}
