@@ -54,7 +54,7 @@ func (w *watched) panelsHaveData() {
 	if len(empty) < 100 {
 		w.t.Fatalf("the dashboard has only %d queries", len(empty))
 	}
-	eventually(w.t, "every panel has data", func() error {
+	within(w.t, 4*patience, "every panel has data", func() error {
 		w.traffic()
 		for query, panel := range empty {
 			if _, is := absent[panel]; !is && w.shows(query) {

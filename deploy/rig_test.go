@@ -169,6 +169,12 @@ func figure(t *testing.T, n *hostile.Node, name string) float64 {
 // eventually waits until check is nil.
 func eventually(t *testing.T, what string, check func() error) {
 	t.Helper()
+	within(t, patience, what, check)
+}
+
+// within is eventually for checks of which each takes its time.
+func within(t *testing.T, patience time.Duration, what string, check func() error) {
+	t.Helper()
 	var err error
 	for deadline := time.Now().Add(patience); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if err = check(); err == nil {
