@@ -157,15 +157,24 @@ func (p *part) isWatched() bool { return p.more != nil && len(p.more.groups) > 0
 // Member is one connection's subscription to one channel. It belongs to the
 // connection's reactor, and does not move while it is one.
 type Member struct {
-	channel  *Channel
-	late     *late // where the policy is Latest and the socket full: the message that waits
-	index    int32 // in its row
-	shape    shape
-	telling  bool  // it wants to be told of gaps
-	recovers bool  // it is given a Recovery
-	dropped  bool  // it has missed a message by the policy Drop, and is to be told
-	stage    stage // how far it has come
+	channel *Channel
+	late    *late // where the policy is Latest and the socket full: the message that waits
+	index   int32 // in its row
+	shape   shape
+	marks   marks
+	stage   stage // how far it has come
 }
+
+// marks are a member's yes-or-no facts.
+type marks uint8
+
+const (
+	markTelling  marks = 1 << iota // it wants to be told of gaps
+	markRecovers                   // it is given a Recovery
+	markDropped                    // it has missed a message by the policy Drop, and is to be told
+)
+
+func (m marks) has(x marks) bool { return m&x != 0 }
 
 // stage is how far a member has come. It moves down this list.
 type stage uint8
@@ -187,6 +196,17 @@ type Wants struct {
 	Since   pubsub.Position // the client has everything up to here; 0: nothing
 	Limit   int             // of the messages of a recovery; 0: only the position is wanted
 	Newest  bool            // the newest message is all that counts: a recovery is that, unless the client has it
+}
+
+// marks are what it wants for good.
+func (w *Wants) marks() (m marks) {
+	if w.Gaps {
+		m |= markTelling
+	}
+	if w.Recover {
+		m |= markRecovers
+	}
+	return m
 }
 
 // late is a message that waits until its member's socket has taken what was sent.

@@ -127,7 +127,7 @@ func (l *Local) tellGap(p *part) {
 	for r := range p.rows() {
 		// Backwards, as in confirm: telling one may end its connection.
 		for i := len(r.places) - 1; i >= 0; i-- {
-			if i < len(r.places) && r.places[i].member.telling && r.places[i].member.stage == live {
+			if i < len(r.places) && r.places[i].member.marks.has(markTelling) && r.places[i].member.stage == live {
 				l.events.Gap(r.places[i].conn, r.places[i].member)
 			}
 		}

@@ -201,12 +201,12 @@ func (h *Hub) leave(m *Member, reactor int) {
 	c.members--
 	c.rules.Load().Usage.open(0, -1)
 	c.takes.add(m.shape, -1)
-	if m.recovers && m.stage < live {
+	if m.marks.has(markRecovers) && m.stage < live {
 		c.resuming--
 	}
 	s := c.seat(reactor)
 	s.members--
-	if m.telling || m.recovers {
+	if m.marks.has(markTelling | markRecovers) {
 		s.telling--
 	}
 	if s.members == 0 {

@@ -47,7 +47,7 @@ func (l *Local) Join(c *loop.Conn, m *Member, name string, wants Wants) {
 		p = new(part)
 		l.parts[channel] = p
 	}
-	*m = Member{channel: channel, shape: shapeOf(wants.Form, wants.Deflated), telling: wants.Gaps, recovers: wants.Recover}
+	*m = Member{channel: channel, shape: shapeOf(wants.Form, wants.Deflated), marks: wants.marks()}
 	at := place{c, m}
 	switch {
 	case !wants.Recover:
@@ -70,7 +70,7 @@ func (l *Local) Leave(m *Member) {
 		return
 	}
 	p := l.parts[channel]
-	if m.recovers && m.stage < live {
+	if m.marks.has(markRecovers) && m.stage < live {
 		l.giveUp(p, m)
 	} else {
 		p.row(m.shape).remove(int(m.index))
@@ -220,7 +220,7 @@ func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) 
 		}
 	case Drop:
 		for _, p := range members {
-			if p.member.dropped || !p.conn.Offer(chunk) {
+			if p.member.marks.has(markDropped) || !p.conn.Offer(chunk) {
 				l.hub.dropped.Add(int64(len(run)))
 				noteDrop(p, run)
 				continue
@@ -244,11 +244,11 @@ func (l *Local) hand(run []*publication, chunk, newest []byte, members []place) 
 // its socket takes something again, that it has not. Until then it gets nothing more:
 // it would take the next message for a place to go on from.
 func noteDrop(p place, run []*publication) {
-	if p.member.dropped || !p.member.telling {
+	if p.member.marks.has(markDropped) || !p.member.marks.has(markTelling) {
 		return
 	}
 	if slices.ContainsFunc(run, func(p *publication) bool { return p.message != nil && p.message.Position != 0 }) {
-		p.member.dropped = true
+		p.member.marks |= markDropped
 		p.conn.TellDrained()
 	}
 }
@@ -282,8 +282,8 @@ func (l *Local) keepNewest(p place, chunk, newest []byte, n int) (sent bool) {
 // Drained sends c, whose socket has taken all that it was sent, what was kept for
 // its membership m meanwhile, or tells that it has missed something.
 func (l *Local) Drained(c *loop.Conn, m *Member) {
-	if m.dropped {
-		m.dropped = false
+	if m.marks.has(markDropped) {
+		m.marks &^= markDropped
 		l.events.Gap(c, m)
 	}
 	if m.late == nil {

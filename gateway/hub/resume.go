@@ -174,7 +174,7 @@ func (l *Local) answer(r *reading) {
 		l.count(r, recovery)
 		l.events.Confirmed(at.conn, at.member, recovery.without(l.hub.life, at.conn))
 		// Where the log was read before the gap, what comes next is from behind it, and does not follow.
-		if g.gapped && l.resuming[at.member] == g && at.member.telling {
+		if g.gapped && l.resuming[at.member] == g && at.member.marks.has(markTelling) {
 			l.events.Gap(at.conn, at.member)
 		}
 	}
