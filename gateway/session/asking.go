@@ -25,19 +25,21 @@ const (
 	maxRelays   = 256
 )
 
-// errands are the connection's.
-func (g *guest) errands() *asking {
-	if g.asking == nil {
-		g.asking = new(asking)
+// errands are a connection's.
+func (h *Handler) errands(id loop.ConnID) *asking {
+	a := h.asking[id]
+	if a == nil {
+		a = new(asking)
+		h.asking[id] = a
 	}
-	return g.asking
+	return a
 }
 
 // ask has run called with Redis, to find something out, off the reactor, and then done on
 // it with what has become of that: once, not before ask has returned, and never after the
 // connection has ended. What run finds out it hands to done by itself.
-func (h *Handler) ask(c *loop.Conn, g *guest, run func(context.Context, Broker) error, done func(error)) {
-	a := g.errands()
+func (h *Handler) ask(c *loop.Conn, run func(context.Context, Broker) error, done func(error)) {
+	a := h.errands(c.ID())
 	one := errand{conn: c.ID(), r: h.r, run: run, gone: &a.gone, done: func(err error) {
 		a.readings--
 		if len(a.later) > 0 {
@@ -67,8 +69,8 @@ func (h *Handler) begin(a *asking, one errand) {
 
 // pass is ask for what a client says, of a size in bytes: it is run also if the connection
 // has ended meanwhile.
-func (h *Handler) pass(c *loop.Conn, g *guest, size int, run func(context.Context, Broker) error, done func(error)) {
-	a := g.errands()
+func (h *Handler) pass(c *loop.Conn, size int, run func(context.Context, Broker) error, done func(error)) {
+	a := h.errands(c.ID())
 	if a.relays >= maxRelays {
 		h.node.Errands.refused.Add(1)
 		h.r.Post(outcome{c.ID(), errManyAsked, done})
@@ -85,8 +87,9 @@ func (h *Handler) pass(c *loop.Conn, g *guest, size int, run func(context.Contex
 }
 
 // forsake has nothing more found out for a connection that has ended.
-func (g *guest) forsake() {
-	if g.asking != nil {
-		g.asking.gone.Store(true)
+func (h *Handler) forsake(id loop.ConnID) {
+	if a := h.asking[id]; a != nil {
+		a.gone.Store(true)
+		delete(h.asking, id)
 	}
 }

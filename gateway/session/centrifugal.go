@@ -1,7 +1,6 @@
 package session
 
 import (
-	"strings"
 	"time"
 
 	"github.com/centrifugal/protocol"
@@ -33,17 +32,17 @@ import (
 // server is gone. One of the two is enough.
 type centrifugal struct {
 	guest
-	door     *auth.Identity // by the handshake; nil: nobody, or it has been let in
-	subs     subs
-	entrance *entrance // from connect until it is answered
-	due      int64     // the second of Handler.expiry in which its token is over; 0: never
-	looked   int64     // the second in which it is looked at next for what is due; 0: none is noted
+	subs     subs[sub, *sub]
+	entrance *entrance // until connect has been answered
+	due      moment    // in which its token is over; 0: never
+	looked   moment    // in which it is looked at next for what is due; 0: none is noted
 	encoding centrifuge.Encoding
 	stage    stage
 }
 
 // entrance is what the answer to connect needs.
 type entrance struct {
+	door    *auth.Identity // by the handshake; nil: nobody
 	command uint32
 	waiting int  // given channels that are not subscribed yet
 	held    bool // what the client is sent waits for the answer
@@ -65,7 +64,7 @@ func (h *Handler) openCentrifugal(c *loop.Conn, r *codec.Request) {
 	if !ok {
 		return
 	}
-	s := &centrifugal{door: a.who}
+	s := &centrifugal{entrance: &entrance{door: a.who}}
 	c.Session = s // from here on its end is counted
 	a.protocol = ""
 	for _, offered := range a.upgrade.Protocols {
@@ -81,7 +80,7 @@ func (h *Handler) openCentrifugal(c *loop.Conn, r *codec.Request) {
 	}
 	if c.Upgrade(a.upgrade, a.protocol, a.extensions) {
 		c.SetKind(uint8(KindCentrifuge))
-		s.lookAt(h, c, h.expiry.second(time.Now().Add(h.node.InForce().Patience)))
+		s.lookAt(h, c, h.expiry.moment(time.Now().Add(h.node.InForce().Patience)))
 		h.watchAge(c)
 	}
 }
@@ -192,8 +191,8 @@ func (s *centrifugal) direct(c *loop.Conn, d *hub.Direct) bool {
 }
 
 func (s *centrifugal) drained(h *Handler, c *loop.Conn) {
-	for i := len(s.subs.list) - 1; i >= 0; i-- { // backwards: of a gap one is dropped, and the last takes its place
-		h.local.Drained(c, &s.subs.list[i].member)
+	for one := range s.subs.all {
+		h.local.Drained(c, &one.Member)
 	}
 }
 
@@ -203,21 +202,13 @@ func (s *centrifugal) closed(h *Handler, c *loop.Conn, end loop.End) {
 	if s.stage > stageRefused {
 		h.disconnected(c, &s.guest, s.channels(), end)
 	}
-	for _, one := range s.subs.list {
+	for one := range s.subs.all {
 		h.conceal(one)
-		h.leave(c, &one.member)
+		h.leave(c, &one.Member)
 	}
 }
 
-// channels are the names of the connection's channels, put together with spaces, which
-// no name contains.
-func (s *centrifugal) channels() string {
-	names := make([]string, 0, len(s.subs.list))
-	for _, one := range s.subs.list {
-		names = append(names, one.name)
-	}
-	return strings.Join(names, " ")
-}
+func (s *centrifugal) channels() string { return s.subs.channels() }
 
 // form is what the hub encodes the connection's messages as.
 func (s *centrifugal) form() hub.Form {

@@ -22,7 +22,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 		s.disconnect(h, c, centrifuge.BadRequest)
 		return
 	}
-	who, refusal, end := h.node.InForce().introduce(r.Token, s.door)
+	who, refusal, end := h.node.InForce().introduce(r.Token, s.entrance.door)
 	switch {
 	case end != nil:
 		s.disconnect(h, c, *end)
@@ -37,8 +37,7 @@ func (s *centrifugal) connect(h *Handler, c *loop.Conn, command uint32, r *proto
 		s.disconnect(h, c, centrifuge.ConnectionLimit)
 		return
 	}
-	s.who, s.door = who, nil
-	s.stage, s.entrance = stageEntering, &entrance{command: command}
+	s.who, s.stage, s.entrance.command = who, stageEntering, command
 	c.SetPing(int(s.encoding))
 	if who != nil {
 		s.due = s.watch(h, c, who.Expires)
@@ -77,7 +76,9 @@ func (s *centrifugal) takeUp(h *Handler, c *loop.Conn, given []string, had map[s
 		if had == nil {
 			had = &protocol.SubscribeRequest{}
 		}
-		s.join(h, c, &sub{name: name, kind: subGiven, asked: &asked{epoch: strings.Clone(had.Epoch)}}, had)
+		one := s.subs.place()
+		one.token, one.asked = unasked, &asked{epoch: strings.Clone(had.Epoch)}
+		s.join(h, c, one, name, had)
 	}
 	s.entrance.waiting--
 }

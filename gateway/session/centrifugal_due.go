@@ -7,32 +7,31 @@ import (
 	"sluice/loop"
 )
 
-// lookAt has the connection looked at when a second of Handler.expiry is over, 0 for never. One
+// lookAt has the connection looked at when a moment is over, 0 for never. One
 // look is noted at a time, the next one that is due, however often a client brings new tokens
 // or changes its mind.
-func (s *centrifugal) lookAt(h *Handler, c *loop.Conn, second int64) {
-	if second == 0 || s.looked != 0 && s.looked <= second {
+func (s *centrifugal) lookAt(h *Handler, c *loop.Conn, at moment) {
+	if at == 0 || s.looked != 0 && s.looked <= at {
 		return
 	}
-	s.looked = second
-	h.expiry.note(c.ID(), second)
+	s.looked = at
+	h.expiry.note(c.ID(), at)
 }
 
 // watch has the connection looked at when a token and the time to bring a new one are over, and
-// returns the second in which that is, 0 if it never is.
-func (s *centrifugal) watch(h *Handler, c *loop.Conn, expires time.Time) (due int64) {
+// returns the moment in which that is, 0 if it never is.
+func (s *centrifugal) watch(h *Handler, c *loop.Conn, expires time.Time) (due moment) {
 	if expires.IsZero() {
 		return 0
 	}
-	due = h.expiry.second(expires.Add(h.node.InForce().Grace))
+	due = h.expiry.moment(expires.Add(h.node.InForce().Grace))
 	s.lookAt(h, c, due)
 	return due
 }
 
 // stale is called when the connection is to be looked at: a token may be over, or the patience with
-// a client that does not say who it is, or with a Redis that does not confirm a channel. now is a
-// second of Handler.expiry.
-func (s *centrifugal) stale(h *Handler, c *loop.Conn, now int64) {
+// a client that does not say who it is, or with a Redis that does not confirm a channel.
+func (s *centrifugal) stale(h *Handler, c *loop.Conn, now moment) {
 	switch {
 	case s.stage <= stageRefused:
 		s.disconnect(h, c, centrifuge.Stale)
@@ -44,8 +43,8 @@ func (s *centrifugal) stale(h *Handler, c *loop.Conn, now int64) {
 		s.disconnect(h, c, centrifuge.Expired)
 		return
 	}
-	for i := len(s.subs.list) - 1; i >= 0; i-- { // backwards: the last takes the place of one that is dropped
-		s.staleSub(h, c, s.subs.list[i], now)
+	for one := range s.subs.all {
+		s.staleSub(h, c, one, now)
 	}
 	if s.looked <= now {
 		s.looked = 0
@@ -54,8 +53,8 @@ func (s *centrifugal) stale(h *Handler, c *loop.Conn, now int64) {
 }
 
 // staleSub ends a subscription whose token is over, or which has been waited for too long.
-func (s *centrifugal) staleSub(h *Handler, c *loop.Conn, one *sub, now int64) {
-	expired := one.due != 0 && one.due <= now
+func (s *centrifugal) staleSub(h *Handler, c *loop.Conn, one *sub, now moment) {
+	expired := one.token.isOver(now)
 	switch {
 	case one.asked == nil && expired:
 		s.drop(h, c, one, centrifuge.SubscriptionExpired)
@@ -66,16 +65,18 @@ func (s *centrifugal) staleSub(h *Handler, c *loop.Conn, one *sub, now int64) {
 	}
 }
 
-// nextDue is the second in which something is due next, 0 if nothing is.
-func (s *centrifugal) nextDue() (next int64) {
-	sooner := func(second int64) {
-		if second != 0 && (next == 0 || second < next) {
-			next = second
+// nextDue is the moment in which something is due next, 0 if nothing is.
+func (s *centrifugal) nextDue() (next moment) {
+	sooner := func(at moment) {
+		if at != 0 && (next == 0 || at < next) {
+			next = at
 		}
 	}
 	sooner(s.due)
-	for _, one := range s.subs.list {
-		sooner(one.due)
+	for one := range s.subs.all {
+		if one.token != nil {
+			sooner(one.token.due)
+		}
 		if one.asked != nil {
 			sooner(one.asked.until)
 		}

@@ -42,7 +42,7 @@ func (s *centrifugal) history(h *Handler, c *loop.Conn, command uint32, r *proto
 		q.since, q.epoch, q.resumes = pubsub.Position(r.Since.Offset), strings.Clone(r.Since.Epoch), true
 	}
 	var log pubsub.History
-	h.ask(c, &s.guest, func(ctx context.Context, b Broker) (err error) {
+	h.ask(c, func(ctx context.Context, b Broker) (err error) {
 		log, err = q.ask(ctx, b)
 		log.Entries = fitting(log.Entries, p.MaxReply)
 		return err

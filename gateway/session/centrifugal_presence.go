@@ -25,7 +25,7 @@ func (s *centrifugal) presence(h *Handler, c *loop.Conn, command uint32, r *prot
 	var there []pubsub.Attendee
 	var many bool
 	most := h.node.InForce().MaxReply
-	h.ask(c, &s.guest, func(ctx context.Context, b Broker) (err error) {
+	h.ask(c, func(ctx context.Context, b Broker) (err error) {
 		there, many, err = attendees(ctx, b, channel, most)
 		return err
 	}, func(err error) {
@@ -74,7 +74,7 @@ func (s *centrifugal) presenceStats(h *Handler, c *loop.Conn, command uint32, r 
 	}
 	channel := strings.Clone(r.Channel)
 	result := &protocol.PresenceStatsResult{}
-	h.ask(c, &s.guest, func(ctx context.Context, b Broker) error {
+	h.ask(c, func(ctx context.Context, b Broker) error {
 		connections, users, err := b.AttendanceStats(ctx, channel)
 		result.NumClients, result.NumUsers = uint32(connections), uint32(users)
 		return err

@@ -51,7 +51,7 @@ func (s *centrifugal) subRefresh(h *Handler, c *loop.Conn, command uint32, r *pr
 		s.refuse(h, c, command, centrifuge.ErrNotAvailable)
 		return
 	}
-	who, refusal := s.verifySubscription(h, r.Token, one.name)
+	who, refusal := s.verifySubscription(h, r.Token, one.Name())
 	if refusal != nil {
 		if refusal == centrifuge.ErrTokenExpired {
 			s.drop(h, c, one, centrifuge.SubscriptionExpired)
@@ -59,8 +59,7 @@ func (s *centrifugal) subRefresh(h *Handler, c *loop.Conn, command uint32, r *pr
 		s.refuse(h, c, command, refusal)
 		return
 	}
-	one.due = s.watch(h, c, who.Expires)
-	h.show(c, one, who)
+	h.show(c, one, who, s.watch(h, c, who.Expires))
 	result := &protocol.SubRefreshResult{}
 	result.Expires, result.Ttl = lifetime(who.Expires)
 	s.reply(h, c, &protocol.Reply{Id: command, SubRefresh: result})

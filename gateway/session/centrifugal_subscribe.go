@@ -20,21 +20,22 @@ const flagStrict = 1 << 1
 // subscribe takes up a channel. It is answered when Redis has confirmed that, and, where the
 // client wants positions, when the channel's log has been read.
 func (s *centrifugal) subscribe(h *Handler, c *loop.Conn, command uint32, r *protocol.SubscribeRequest) {
-	one := &sub{name: strings.Clone(r.Channel), asked: &asked{command: command, epoch: strings.Clone(r.Epoch)}} // not to keep the frame
-	if refusal := s.maySubscribe(h, r); refusal != nil {
+	var who *auth.Identity
+	refusal := s.maySubscribe(h, r)
+	if refusal == nil && r.Token != "" {
+		who, refusal = s.verifySubscription(h, r.Token, r.Channel)
+	}
+	if refusal != nil {
 		s.refuse(h, c, command, refusal)
 		return
 	}
-	if r.Token != "" {
-		who, refusal := s.verifySubscription(h, r.Token, r.Channel)
-		if refusal != nil {
-			s.refuse(h, c, command, refusal)
-			return
-		}
-		one.due, one.asked.expires = s.watch(h, c, who.Expires), who.Expires
-		h.show(c, one, who)
+	one := s.subs.place()
+	one.asked = &asked{command: command, epoch: strings.Clone(r.Epoch)} // not to keep the frame
+	if who != nil {
+		one.asked.expires = who.Expires
+		h.show(c, one, who, s.watch(h, c, who.Expires))
 	}
-	s.join(h, c, one, r)
+	s.join(h, c, one, r.Channel, r)
 }
 
 // maySubscribe is why a subscribe command is refused, whatever its token says, nil if it is not.
@@ -49,7 +50,7 @@ func (s *centrifugal) maySubscribe(h *Handler, r *protocol.SubscribeRequest) *pr
 		return centrifuge.ErrNotAvailable
 	case s.subs.find(r.Channel) != nil:
 		return centrifuge.ErrAlreadySubscribed
-	case len(s.subs.list) >= p.MaxChannels:
+	case s.subs.count() >= p.MaxChannels:
 		return centrifuge.ErrLimitExceeded
 	case r.Token == "" && !p.mayTakeUp(s.who, r.Channel):
 		return centrifuge.ErrPermissionDenied
@@ -78,29 +79,22 @@ func (s *centrifugal) verifySubscription(h *Handler, token, channel string) (*au
 }
 
 // join makes a subscription a member of its channel.
-func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, r *protocol.SubscribeRequest) {
+func (s *centrifugal) join(h *Handler, c *loop.Conn, one *sub, channel string, r *protocol.SubscribeRequest) {
+	one.asked.resuming, one.asked.strict = r.Recover, r.Flag&flagStrict != 0
 	wants := hub.Wants{Form: s.form(), Deflated: c.Deflates(), Gaps: true}
-	if r.Recover {
-		one.kind |= subResuming
-	}
 	// Whether or not the SDK was told to ask for it; a position beyond is none of ours.
-	if !one.kind.has(subSteered) && h.node.InForce().follow(&wants, one.name, pubsub.Position(r.Offset), r.Recover && r.Offset < 1<<53) {
-		one.kind |= subLogged
-	}
-	if r.Flag&flagStrict != 0 {
-		one.kind |= subStrict
-	}
-	if one.kind.has(subGiven) && !one.kind.has(subLogged) {
+	logged := !one.asked.steered && h.node.InForce().follow(&wants, channel, pubsub.Position(r.Offset), r.Recover && r.Offset < 1<<53)
+	if one.isGiven() && !logged {
 		wants.Gaps = false // SDKs do not subscribe again to what they have not asked for
 	}
+	h.local.Join(c, &one.Member, channel, wants)
 	s.subs.add(one)
-	h.local.Join(c, &one.member, one.name, wants)
-	if one.member.Ready() {
-		s.subscribed(h, c, &one.member, nil)
+	if one.Ready() {
+		s.subscribed(h, c, &one.Member, nil)
 		return
 	}
-	if !one.kind.has(subGiven) { // else connect waits for it
-		one.asked.until = h.expiry.second(time.Now().Add(subscribeTime))
+	if !one.isGiven() { // else connect waits for it
+		one.asked.until = h.expiry.moment(time.Now().Add(subscribeTime))
 		s.lookAt(h, c, one.asked.until)
 	}
 }
@@ -112,7 +106,8 @@ const subscribeTime = 3 * time.Second
 
 // subscribed answers who waits for a channel.
 func (s *centrifugal) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) {
-	one := s.subs.find(m.Name())
+	name := m.Name()
+	one := s.subs.find(name)
 	if one == nil || one.asked == nil {
 		return
 	}
@@ -122,34 +117,35 @@ func (s *centrifugal) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub
 		s.unsubscribable(h, c, one, asked, centrifuge.ErrInternal)
 		return
 	}
-	result, rest := s.result(h, c, one, asked, r)
-	if one.kind.has(subStrict) && result.WasRecovering && !result.Recovered {
+	result, rest := s.result(h, c, asked, r)
+	if asked.strict && result.WasRecovering && !result.Recovered {
 		s.unsubscribable(h, c, one, asked, centrifuge.ErrUnrecoverable)
 		return
 	}
-	if one.kind.has(subSteered) && s.entrance == nil {
-		s.enrolled(h, c, one)
+	if asked.steered && s.entrance == nil {
+		s.enrolled(h, c, name)
 		return
 	}
-	if one.kind.has(subGiven) {
+	if one.isGiven() {
 		if len(rest) > 0 {
 			c.Send(rest) // it is held behind the answer
 		}
-		h.present(c, &s.guest, one.name)
-		s.taken(h, c, one.name, result)
+		h.present(c, &s.guest, name)
+		s.taken(h, c, name, result)
 		return
 	}
 	s.reply(h, c, &protocol.Reply{Id: asked.command, Subscribe: result})
 	if len(rest) > 0 {
 		c.Send(rest)
 	}
-	h.subscribedTo(c, &s.guest, one.name)
+	h.subscribedTo(c, &s.guest, name)
 }
 
 // unsubscribable ends a subscription that has come to nothing.
 func (s *centrifugal) unsubscribable(h *Handler, c *loop.Conn, one *sub, asked *asked, why *protocol.Error) {
+	given := one.isGiven()
 	s.leave(h, c, one)
-	if one.kind.has(subGiven) {
+	if given {
 		s.disconnect(h, c, centrifuge.ServerError) // to come back and try again
 		return
 	}
@@ -159,8 +155,8 @@ func (s *centrifugal) unsubscribable(h *Handler, c *loop.Conn, one *sub, asked *
 // result is the answer to a subscribe command. What the client missed is in it if it is all that it
 // missed. Otherwise there may be a rest, of what came while the log was read: it comes as frames to
 // be sent behind the answer, which says what was before.
-func (s *centrifugal) result(h *Handler, c *loop.Conn, one *sub, asked *asked, r *hub.Recovery) (result *protocol.SubscribeResult, rest []byte) {
-	result = &protocol.SubscribeResult{WasRecovering: one.kind.has(subResuming)}
+func (s *centrifugal) result(h *Handler, c *loop.Conn, asked *asked, r *hub.Recovery) (result *protocol.SubscribeResult, rest []byte) {
+	result = &protocol.SubscribeResult{WasRecovering: asked.resuming}
 	result.Expires, result.Ttl = lifetime(asked.expires)
 	if r == nil {
 		return result, nil
@@ -172,7 +168,7 @@ func (s *centrifugal) result(h *Handler, c *loop.Conn, one *sub, asked *asked, r
 		result.Offset = uint64(before(r))
 		rest = r.Encoded(s.form(), c.Deflates())
 	case asked.epoch != "" && asked.epoch != r.Epoch: // its position is of another log: it has to load afresh what was published up to now
-	case one.kind.has(subResuming):
+	case asked.resuming:
 		result.Recovered = true
 		result.Publications = h.recovered.list(s.encoding, r)
 	}
@@ -192,16 +188,16 @@ func before(r *hub.Recovery) pubsub.Position {
 // unsubscribe gives a channel up.
 func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *protocol.UnsubscribeRequest) {
 	if one := s.subs.find(r.Channel); one != nil {
-		asked := one.asked
+		name, asked, given := one.Name(), one.asked, one.isGiven()
 		s.leave(h, c, one)
 		switch {
 		case asked == nil:
 			if s.entrance != nil {
-				delete(s.entrance.results, one.name)
+				delete(s.entrance.results, name)
 			}
-			h.unsubscribedFrom(c, &s.guest, one.name)
-		case one.kind.has(subGiven):
-			s.untaken(h, c, one)
+			h.unsubscribedFrom(c, &s.guest, name)
+		case given:
+			s.untaken(h, c, name, asked)
 		default: // its subscribe is not answered yet, and would never be
 			s.refuse(h, c, asked.command, centrifuge.ErrInternal)
 		}
@@ -211,17 +207,19 @@ func (s *centrifugal) unsubscribe(h *Handler, c *loop.Conn, command uint32, r *p
 
 // untaken notes that a given channel has been left before it was subscribed. The entry of
 // the connection in the inbox names those of its token already.
-func (s *centrifugal) untaken(h *Handler, c *loop.Conn, one *sub) {
-	if !one.kind.has(subSteered) {
-		h.unsubscribedFrom(c, &s.guest, one.name)
+func (s *centrifugal) untaken(h *Handler, c *loop.Conn, name string, asked *asked) {
+	if !asked.steered {
+		h.unsubscribedFrom(c, &s.guest, name)
 	}
-	s.taken(h, c, one.name, nil)
+	s.taken(h, c, name, nil)
 }
 
+// leave gives a subscription up, of which nothing is left.
 func (s *centrifugal) leave(h *Handler, c *loop.Conn, one *sub) {
 	h.conceal(one)
-	h.leave(c, &one.member)
 	s.subs.remove(one)
+	h.leave(c, &one.Member)
+	one.asked = nil
 }
 
 // gap tells a client that it may have missed messages, by ending its subscription with a code at
@@ -231,7 +229,7 @@ func (s *centrifugal) gap(h *Handler, c *loop.Conn, m *hub.Member) {
 	one := s.subs.find(m.Name())
 	switch {
 	case one == nil || one.asked != nil:
-	case one.kind.has(subGiven):
+	case one.isGiven():
 		s.disconnect(h, c, centrifuge.InsufficientState)
 	default:
 		s.drop(h, c, one, centrifuge.Insufficient)
@@ -240,7 +238,8 @@ func (s *centrifugal) gap(h *Handler, c *loop.Conn, m *hub.Member) {
 
 // drop ends a subscription and says why.
 func (s *centrifugal) drop(h *Handler, c *loop.Conn, one *sub, why centrifuge.Unsubscription) {
+	name := one.Name()
 	s.leave(h, c, one)
-	h.unsubscribedFrom(c, &s.guest, one.name)
-	s.reply(h, c, centrifuge.Unsubscribed(one.name, why))
+	h.unsubscribedFrom(c, &s.guest, name)
+	s.reply(h, c, centrifuge.Unsubscribed(name, why))
 }

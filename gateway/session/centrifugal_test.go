@@ -6,24 +6,26 @@ import (
 	"testing/synctest"
 	"time"
 
-	"sluice/loop"
+	"sluice/gateway/auth"
+	"sluice/gateway/hub"
 )
 
 // However often tokens are renewed and channels taken up and given up, a connection is noted once, for
 // what is due next.
 func TestLooks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h := &Handler{node: &Node{}, expiry: newExpiry(func(loop.ConnID) bool { return true })}
+		h := &Handler{node: &Node{}, expiry: newExpiry(never), local: newLocal()}
 		c, s := conn("192.0.2.1"), &centrifugal{stage: stageConnected}
 		start := time.Now()
 		s.due = s.watch(h, c, start.Add(time.Hour))
 		for i := range 1000 {
 			s.due = s.watch(h, c, start.Add(time.Hour+time.Duration(i)*time.Minute))
-			one := &sub{name: fmt.Sprint(i)}
-			one.due = s.watch(h, c, start.Add(2*time.Hour))
+			one := s.subs.place()
+			h.show(c, one, &auth.Identity{}, s.watch(h, c, start.Add(2*time.Hour)))
+			h.local.Join(c, &one.Member, fmt.Sprint(i), hub.Wants{})
 			s.subs.add(one)
 			if i%2 == 0 {
-				s.subs.remove(one)
+				s.leave(h, c, one)
 			}
 		}
 		if h.expiry.noted != 1 {
@@ -38,9 +40,9 @@ func TestLooks(t *testing.T) {
 					ended = time.Since(start)
 					continue
 				}
-				for _, one := range s.subs.list { // as staleSub does, without a client
-					if one.due <= h.expiry.done {
-						one.due = 0
+				for one := range s.subs.all { // as staleSub does, without a client
+					if one.token.isOver(h.expiry.done) {
+						one.token = nil
 					}
 				}
 				s.looked = 0
@@ -51,33 +53,4 @@ func TestLooks(t *testing.T) {
 			t.Errorf("it ended after %v, looked at %d times", ended, looks)
 		}
 	})
-}
-
-// The list of subscriptions against a map, across the length at which it gets an index.
-func TestSubs(t *testing.T) {
-	var s subs
-	want := map[string]*sub{}
-	for i := range 2000 {
-		name := fmt.Sprint((i * 7919) % 40)
-		if one := s.find(name); one != want[name] {
-			t.Fatalf("step %d: %s is %v, want %v", i, name, one, want[name])
-		}
-		if one := want[name]; one != nil {
-			s.remove(one)
-			delete(want, name)
-		} else {
-			one = &sub{name: name}
-			s.add(one)
-			want[name] = one
-		}
-		if len(s.list) != len(want) || s.index != nil && len(s.index) != len(want) {
-			t.Fatalf("step %d: %d are listed, %d indexed, want %d", i, len(s.list), len(s.index), len(want))
-		}
-	}
-	for _, one := range want {
-		s.remove(one)
-	}
-	if s.list != nil || s.index != nil {
-		t.Errorf("all have left, and there is %+v", s)
-	}
 }

@@ -62,19 +62,19 @@ func (s *events) dismiss(h *Handler, c *loop.Conn, channel string) {
 }
 
 func (s *wrapped) enroll(h *Handler, c *loop.Conn, channel string) {
-	if _, there := s.find(channel); there != nil || h.full(len(s.subs)) {
+	if s.subs.find(channel) != nil || h.full(s.subs.count()) {
 		return
 	}
 	h.subscribedTo(c, &s.guest, channel)
-	s.join(h, c, channel, &subscription{}, 0)
+	s.join(h, c, channel, wish{})
 }
 
 func (s *wrapped) dismiss(h *Handler, c *loop.Conn, channel string) {
-	i, there := s.find(channel)
-	if there == nil {
+	one := s.subs.find(channel)
+	if one == nil {
 		return
 	}
-	s.drop(h, c, i)
+	s.drop(h, c, one)
 	h.unsubscribedFrom(c, &s.guest, channel)
 	c.Send((&notice{Channel: channel, Unsubscribed: true}).frame())
 }
@@ -82,7 +82,7 @@ func (s *wrapped) dismiss(h *Handler, c *loop.Conn, channel string) {
 // enroll implements steerable, by a subscription of the server's, as SDKs call it. It has no
 // positions: an SDK that comes back could not resume what is not given again.
 func (s *centrifugal) enroll(h *Handler, c *loop.Conn, channel string) {
-	if s.subs.find(channel) != nil || h.full(len(s.subs.list)) {
+	if s.stage <= stageRefused || s.subs.find(channel) != nil || h.full(s.subs.count()) {
 		return
 	}
 	if e := s.entrance; e != nil {
@@ -91,13 +91,15 @@ func (s *centrifugal) enroll(h *Handler, c *loop.Conn, channel string) {
 			e.results = map[string]*protocol.SubscribeResult{}
 		}
 	}
-	s.join(h, c, &sub{name: channel, kind: subGiven | subSteered, asked: &asked{}}, &protocol.SubscribeRequest{})
+	one := s.subs.place()
+	one.token, one.asked = unasked, &asked{steered: true}
+	s.join(h, c, one, channel, &protocol.SubscribeRequest{})
 }
 
 // enrolled tells a client that is connected of a subscription that it has not asked for.
-func (s *centrifugal) enrolled(h *Handler, c *loop.Conn, one *sub) {
-	s.reply(h, c, centrifuge.Subscribed(one.name))
-	h.subscribedTo(c, &s.guest, one.name)
+func (s *centrifugal) enrolled(h *Handler, c *loop.Conn, channel string) {
+	s.reply(h, c, centrifuge.Subscribed(channel))
+	h.subscribedTo(c, &s.guest, channel)
 }
 
 func (s *centrifugal) dismiss(h *Handler, c *loop.Conn, channel string) {
@@ -106,10 +108,11 @@ func (s *centrifugal) dismiss(h *Handler, c *loop.Conn, channel string) {
 	case one == nil:
 	case one.asked == nil:
 		s.drop(h, c, one, centrifuge.Unsubscribe)
-	case !one.kind.has(subGiven):
+	case !one.isGiven():
 		s.unsubscribable(h, c, one, one.asked, centrifuge.ErrPermissionDenied)
 	default:
+		name, asked := one.Name(), one.asked
 		s.leave(h, c, one)
-		s.untaken(h, c, one)
+		s.untaken(h, c, name, asked)
 	}
 }

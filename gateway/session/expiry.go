@@ -14,61 +14,64 @@ import (
 // neither ends nor prolongs anything.
 type expiry struct {
 	began time.Time
-	open  func(loop.ConnID) bool  // whether the connection has not ended
-	done  int64                   // the last second that was looked at, since began
-	due   map[int64][]loop.ConnID // by the second after which the token is not valid
-	noted int                     // connections in due
-	most  int                     // of them, before those are looked for that have ended
+	open  func(loop.ConnID) bool   // whether the connection has not ended
+	done  moment                   // the last one that was looked at
+	due   map[moment][]loop.ConnID // by the one after which the token is not valid
+	noted int                      // connections in due
+	most  int                      // of them, before those are looked for that have ended
 }
+
+// moment is a second since an expiry began. 0 stands for never.
+type moment uint32
 
 // newExpiry makes one that asks open which connections have not ended.
 func newExpiry(open func(loop.ConnID) bool) *expiry {
-	return &expiry{began: time.Now(), open: open, due: map[int64][]loop.ConnID{}, most: minNoted}
+	return &expiry{began: time.Now(), open: open, due: map[moment][]loop.ConnID{}, most: minNoted}
 }
 
 const (
 	minNoted = 1024                       // connections that are noted before any is forgotten
-	forever  = 100 * 365 * 24 * time.Hour // no node runs for longer; beyond, time.Duration would overflow
+	forever  = 100 * 365 * 24 * time.Hour // no node runs for longer; beyond, a moment would overflow
 )
 
 // add notes when a connection has to end.
-func (e *expiry) add(id loop.ConnID, expires time.Time) { e.note(id, e.second(expires)) }
+func (e *expiry) add(id loop.ConnID, expires time.Time) { e.note(id, e.moment(expires)) }
 
-// note has a connection taken when a second is over; 0: never.
-func (e *expiry) note(id loop.ConnID, second int64) {
-	if second == 0 {
+// note has a connection taken when a moment is over.
+func (e *expiry) note(id loop.ConnID, at moment) {
+	if at == 0 {
 		return
 	}
 	if e.noted >= e.most {
 		e.forget()
 	}
-	second = max(e.done+1, second)
-	e.due[second] = append(e.due[second], id)
+	at = max(e.done+1, at)
+	e.due[at] = append(e.due[at], id)
 	e.noted++
 }
 
-// second is the one, since began, after which expires has passed; 0 for what never does.
-func (e *expiry) second(expires time.Time) int64 {
+// moment is the one after which expires has passed.
+func (e *expiry) moment(expires time.Time) moment {
 	left := time.Until(expires)
 	if left > forever {
 		return 0
 	}
-	return max(e.done+1, int64((time.Since(e.began)+left)/time.Second)+1)
+	return max(e.done+1, moment(max(0, time.Since(e.began)+left)/time.Second)+1)
 }
 
 // forget drops the connections that have ended. Where tokens are valid for long
 // and clients come and go they would be many more than those that are open.
 func (e *expiry) forget() {
 	e.noted = 0
-	for second, ids := range e.due {
+	for at, ids := range e.due {
 		var open []loop.ConnID
 		for _, id := range ids {
 			if e.open(id) {
 				open = append(open, id)
 			}
 		}
-		if e.due[second] = open; len(open) == 0 {
-			delete(e.due, second)
+		if e.due[at] = open; len(open) == 0 {
+			delete(e.due, at)
 		}
 		e.noted += len(open)
 	}
@@ -77,7 +80,7 @@ func (e *expiry) forget() {
 
 // take returns the connections whose time has come.
 func (e *expiry) take() (due []loop.ConnID) {
-	for now := int64(time.Since(e.began) / time.Second); e.done < now; {
+	for now := moment(time.Since(e.began) / time.Second); e.done < now; {
 		e.done++
 		due = append(due, e.due[e.done]...)
 		delete(e.due, e.done)

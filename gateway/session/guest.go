@@ -16,7 +16,6 @@ import (
 type guest struct {
 	who      *auth.Identity // nil: anonymous
 	mate     *mate          // nil: not enlisted
-	asking   *asking        // nil: it has asked for nothing yet
 	sent     uint32         // inbox entries with ids of our own so far
 	reported bool           // to the inbox, as connected
 	gaps     bool           // it has asked to be told when messages may have been missed

@@ -15,6 +15,7 @@ type Handler struct {
 	expiry *expiry // of tokens
 	ages   *expiry // of connections
 	calls  *calls
+	asking map[loop.ConnID]*asking // of the connections that have asked for something
 	crew   crew
 
 	batch     batch
@@ -29,7 +30,7 @@ type Handler struct {
 func NewHandler(n *Node, r *loop.Reactor) *Handler {
 	open := func(id loop.ConnID) bool { return r.Conn(id) != nil }
 	h := &Handler{node: n, r: r, expiry: newExpiry(open), ages: newExpiry(open), calls: newCalls(&n.Counters.Calls),
-		crew: crew{users: roll{}, tokens: roll{}, shown: roll{}}}
+		asking: map[loop.ConnID]*asking{}, crew: crew{users: roll{}, tokens: roll{}, shown: roll{}}}
 	h.local = n.Hub.Local(r.Index(), hub.Events{Confirmed: h.subscribed, Gap: h.gap, Finish: h.finish})
 	return h
 }
@@ -191,10 +192,10 @@ func (h *Handler) direct(d *hub.Direct) {
 // OnClose implements loop.Handler.
 func (h *Handler) OnClose(c *loop.Conn, end loop.End) {
 	h.calls.forget(c.ID())
+	h.forsake(c.ID())
 	if s, ok := c.Session.(host); ok {
 		h.remember(c, s.self(), end)
 		h.discharge(s.self())
-		s.self().forsake()
 	}
 	if d, ok := c.Session.(dialect); ok {
 		d.closed(h, c, end)

@@ -98,7 +98,7 @@ func (s *caller) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byt
 		}
 	case "ask": // so many questions, with a word
 		for i := range len(first) {
-			h.ask(c, &s.guest, func(ctx context.Context, b Broker) error {
+			h.ask(c, func(ctx context.Context, b Broker) error {
 				if data == "panic" {
 					panic("in a test")
 				}
@@ -108,7 +108,7 @@ func (s *caller) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byt
 		}
 	case "pass": // so many messages
 		for i := range len(first) {
-			h.pass(c, &s.guest, 1<<18, func(ctx context.Context, b Broker) error {
+			h.pass(c, 1<<18, func(ctx context.Context, b Broker) error {
 				_, err := b.Publish(ctx, data, fmt.Append(nil, i))
 				return err
 			}, func(err error) { c.Send(hub.Frame(fmt.Appendf(nil, "%s %d: %v", data, i, err))) })

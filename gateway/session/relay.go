@@ -80,7 +80,7 @@ func (h *Handler) relay(c *loop.Conn, g *guest, channel string, e *pubsub.Entry,
 		h.r.Post(outcome{c.ID(), errReserved, done})
 		return
 	}
-	h.pass(c, g, len(data), func(ctx context.Context, b Broker) error {
+	h.pass(c, len(data), func(ctx context.Context, b Broker) error {
 		if durable {
 			_, _, err := b.PublishDurable(ctx, channel, data, o)
 			return err

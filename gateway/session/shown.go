@@ -7,28 +7,53 @@ import (
 	"sluice/pubsub"
 )
 
-// shown is a token that a client has shown for one subscription.
+// shown is by what a client has a subscription, where that is more than its asking.
 type shown struct {
-	who  *auth.Identity
-	link link // in crew.shown
+	given bool           // it has not asked
+	who   *auth.Identity // of the token that it has shown for this one subscription; nil: none
+	due   moment         // in which that is over; 0: never
+	link  link           // in crew.shown
+}
+
+// unasked is by what a client has a subscription that it is given, while it shows no token for it.
+var unasked = &shown{given: true}
+
+// id is the token's, "" if there is none.
+func (t *shown) id() string {
+	if t == nil || t.who == nil {
+		return ""
+	}
+	return t.who.ID
+}
+
+// isOver reports whether the time of a token has passed.
+func (t *shown) isOver(now moment) bool { return t != nil && t.due != 0 && t.due <= now }
+
+// isRevoked reports whether a command takes a token back.
+func (t *shown) isRevoked(k *pubsub.Command) bool {
+	if t == nil || t.who == nil {
+		return false
+	}
+	if k.Token != "" {
+		return t.who.ID == k.Token
+	}
+	return t.who.IssuedUntil(k.Before)
 }
 
 // show notes the token of a subscription, in place of an earlier one, so that it is found
-// when it is revoked.
-func (h *Handler) show(c *loop.Conn, one *sub, who *auth.Identity) {
+// when it is revoked. It is over in the moment due.
+func (h *Handler) show(c *loop.Conn, one *sub, who *auth.Identity, due moment) {
+	given := one.isGiven()
 	h.conceal(one)
-	one.token = &shown{who: who, link: link{conn: c}}
-	if who.ID != "" {
-		h.crew.shown.add(who.ID, &one.token.link)
+	one.token = &shown{given: given, who: who, due: due, link: link{conn: c}}
+	if id := one.token.id(); id != "" {
+		h.crew.shown.add(id, &one.token.link)
 	}
 }
 
 // conceal is the reverse of show. It may be called twice.
 func (h *Handler) conceal(one *sub) {
-	if one.token == nil {
-		return
-	}
-	if id := one.token.who.ID; id != "" {
+	if id := one.token.id(); id != "" {
 		h.crew.shown.remove(id, &one.token.link)
 	}
 	one.token = nil
@@ -53,8 +78,8 @@ func (h *Handler) withdraw(k *pubsub.Command) {
 
 func (s *centrifugal) withdraw(h *Handler, c *loop.Conn, k *pubsub.Command) {
 	var revoked []*sub
-	for _, one := range s.subs.list {
-		if t := one.token; t != nil && (k.Token != "" && t.who.ID == k.Token || k.Token == "" && t.who.IssuedUntil(k.Before)) {
+	for one := range s.subs.all {
+		if one.token.isRevoked(k) {
 			revoked = append(revoked, one)
 		}
 	}

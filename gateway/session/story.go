@@ -133,7 +133,7 @@ func membersOf(c *loop.Conn) iter.Seq[*hub.Member] {
 		return s.members()
 	case *wrapped:
 		return func(yield func(*hub.Member) bool) {
-			for _, one := range s.subs {
+			for one := range s.subs.all {
 				if !yield(&one.Member) {
 					return
 				}
@@ -141,8 +141,8 @@ func membersOf(c *loop.Conn) iter.Seq[*hub.Member] {
 		}
 	case *centrifugal:
 		return func(yield func(*hub.Member) bool) {
-			for _, one := range s.subs.list {
-				if !yield(&one.member) {
+			for one := range s.subs.all {
+				if !yield(&one.Member) {
 					return
 				}
 			}

@@ -18,15 +18,20 @@ import (
 // what it sent. The handshake is answered at once; what is subscribed is said after.
 type wrapped struct {
 	guest
-	subs []*subscription
+	subs subs[subscription, *subscription]
 }
 
 // subscription is one channel of a connection that may take up and give up others.
-// It does not move: the channel refers to it.
 type subscription struct {
 	hub.Member
-	id      string // of the command that asked for it
-	resumes bool   // the client has a position
+	wish *wish // until it has been answered
+}
+
+// wish is what a subscription's answer needs.
+type wish struct {
+	id      string          // of the command that asked for it
+	resumes bool            // the client has a position
+	since   pubsub.Position // this one
 }
 
 func (h *Handler) openWrapped(c *loop.Conn, a *arrival, channels []string, since map[string]pubsub.Position) {
@@ -41,48 +46,41 @@ func (h *Handler) openWrapped(c *loop.Conn, a *arrival, channels []string, since
 	h.connected(c, &s.guest, strings.Join(channels, " "))
 	for _, name := range channels {
 		position, resumes := since[name]
-		s.join(h, c, name, &subscription{resumes: resumes}, position)
+		s.join(h, c, name, wish{resumes: resumes, since: position})
 	}
 }
 
 // join subscribes a channel that the client may have.
-func (s *wrapped) join(h *Handler, c *loop.Conn, name string, sub *subscription, since pubsub.Position) {
+func (s *wrapped) join(h *Handler, c *loop.Conn, name string, w wish) {
 	wants := hub.Wants{Form: FormEnvelope, Deflated: c.Deflates(), Gaps: true}
-	h.node.InForce().follow(&wants, name, since, sub.resumes)
-	s.subs = append(s.subs, sub)
-	h.local.Join(c, &sub.Member, name, wants)
-	if sub.Ready() {
-		s.subscribed(h, c, &sub.Member, nil)
+	h.node.InForce().follow(&wants, name, w.since, w.resumes)
+	one := s.subs.place()
+	one.wish = &w
+	h.local.Join(c, &one.Member, name, wants)
+	s.subs.add(one)
+	if one.Ready() {
+		s.subscribed(h, c, &one.Member, nil)
 	}
-}
-
-// find is the subscription to a channel, and its index.
-func (s *wrapped) find(name string) (int, *subscription) {
-	for i, sub := range s.subs {
-		if sub.Name() == name {
-			return i, sub
-		}
-	}
-	return -1, nil
 }
 
 // subscribed tells the client from where on it hears a channel, and what it missed
 // if that is known to be everything. The position is that before the first message
 // which follows: a client that is cut off in between comes back to it.
 func (s *wrapped) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Recovery) {
-	i, sub := s.find(m.Name())
-	if sub == nil {
+	one := s.subs.find(m.Name())
+	if one == nil || one.wish == nil {
 		return
 	}
-	n := notice{ID: sub.id, Channel: m.Name(), Subscribed: true}
-	sub.id = ""
+	w := one.wish
+	one.wish = nil
+	n := notice{ID: w.id, Channel: m.Name(), Subscribed: true}
 	if r == nil {
 		c.Send(n.frame())
 		return
 	}
 	if r.Err != nil {
 		n.Subscribed, n.Error = false, faultUnreadable
-		s.drop(h, c, i)
+		s.drop(h, c, one)
 		h.unsubscribedFrom(c, &s.guest, n.Channel) // the inbox was told when it was asked for
 		c.Send(n.frame())
 		return
@@ -94,7 +92,7 @@ func (s *wrapped) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Rec
 			break
 		}
 	}
-	if sub.resumes {
+	if w.resumes {
 		n.Recovered = &r.Recovered
 	}
 	c.Send(n.frame())
@@ -103,12 +101,10 @@ func (s *wrapped) subscribed(h *Handler, c *loop.Conn, m *hub.Member, r *hub.Rec
 	}
 }
 
-// drop ends the subscription at an index.
-func (s *wrapped) drop(h *Handler, c *loop.Conn, i int) {
-	h.leave(c, &s.subs[i].Member)
-	last := len(s.subs) - 1
-	s.subs[i], s.subs[last] = s.subs[last], nil
-	s.subs = s.subs[:last]
+// drop ends a subscription.
+func (s *wrapped) drop(h *Handler, c *loop.Conn, one *subscription) {
+	s.subs.remove(one)
+	h.leave(c, &one.Member)
 }
 
 func (s *wrapped) gap(_ *Handler, c *loop.Conn, m *hub.Member) {
@@ -116,8 +112,8 @@ func (s *wrapped) gap(_ *Handler, c *loop.Conn, m *hub.Member) {
 }
 
 func (s *wrapped) drained(h *Handler, c *loop.Conn) {
-	for _, sub := range s.subs {
-		h.local.Drained(c, &sub.Member)
+	for one := range s.subs.all {
+		h.local.Drained(c, &one.Member)
 	}
 }
 
@@ -130,19 +126,12 @@ func (s *wrapped) closed(h *Handler, c *loop.Conn, end loop.End) {
 	h.node.goodbye(c, &s.guest)
 	h.node.ended(c, end)
 	h.disconnected(c, &s.guest, s.channels(), end)
-	for _, sub := range s.subs {
-		h.leave(c, &sub.Member)
+	for one := range s.subs.all {
+		h.leave(c, &one.Member)
 	}
 }
 
-// channels are the names of all, put together with spaces.
-func (s *wrapped) channels() string {
-	names := make([]string, 0, len(s.subs))
-	for _, sub := range s.subs {
-		names = append(names, sub.Name())
-	}
-	return strings.Join(names, " ")
-}
+func (s *wrapped) channels() string { return s.subs.channels() }
 
 // message carries out a command.
 func (s *wrapped) message(h *Handler, c *loop.Conn, _ codec.Opcode, payload []byte) {
@@ -192,11 +181,10 @@ func (s *wrapped) carryOut(h *Handler, c *loop.Conn, k *command) *fault {
 
 func (s *wrapped) subscribe(h *Handler, c *loop.Conn, k *command) *fault {
 	p := h.node.InForce()
-	_, there := s.find(k.Subscribe)
 	switch {
-	case there != nil:
+	case s.subs.find(k.Subscribe) != nil:
 		return faultSubscribed
-	case len(s.subs) >= p.MaxChannels:
+	case s.subs.count() >= p.MaxChannels:
 		h.node.Counters.Channels.Add(1)
 		return faultManyChan
 	case !p.mayTakeUp(s.who, k.Subscribe):
@@ -212,16 +200,16 @@ func (s *wrapped) subscribe(h *Handler, c *loop.Conn, k *command) *fault {
 		return faultCommand
 	}
 	h.subscribedTo(c, &s.guest, k.Subscribe)
-	s.join(h, c, k.Subscribe, &subscription{id: k.ID, resumes: k.Since != nil}, since)
+	s.join(h, c, k.Subscribe, wish{id: k.ID, resumes: k.Since != nil, since: since})
 	return nil
 }
 
 func (s *wrapped) unsubscribe(h *Handler, c *loop.Conn, k *command) *fault {
-	i, there := s.find(k.Unsubscribe)
-	if there == nil {
+	one := s.subs.find(k.Unsubscribe)
+	if one == nil {
 		return faultUnknown
 	}
-	s.drop(h, c, i)
+	s.drop(h, c, one)
 	h.unsubscribedFrom(c, &s.guest, k.Unsubscribe)
 	c.Send((&notice{ID: k.ID, Channel: k.Unsubscribe, Unsubscribed: true}).frame())
 	return nil
@@ -261,9 +249,9 @@ func (s *wrapped) send(h *Handler, c *loop.Conn, k *command) *fault {
 // sendable are the channels that the client may send through.
 func (s *wrapped) sendable(h *Handler) string {
 	var names []string
-	for _, sub := range s.subs {
-		if h.node.InForce().mayPublish(s.who, sub.Name()) {
-			names = append(names, sub.Name())
+	for one := range s.subs.all {
+		if h.node.InForce().mayPublish(s.who, one.Name()) {
+			names = append(names, one.Name())
 		}
 	}
 	return strings.Join(names, " ")
