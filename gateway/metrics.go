@@ -202,7 +202,7 @@ func newMetrics(a *App) *metrics {
 		func(s *snapshot) float64 { return float64(s.hub.Resubscribed) })
 	counter("redis_probes_total", "Probes that came back: published through Redis, heard on the subscribe connection.", func(s *snapshot) float64 { return float64(s.broker.Probes) })
 	gauge("gaps_open", "Stretches of time in which messages may have been missed that have not ended; /api/gaps lists them.", func(s *snapshot) float64 { return float64(s.app.gaps.Open()) })
-	counter("stale_total", "Messages dropped because they came from a Redis after their channel had moved to another one, in whose order they have no place.", func(s *snapshot) float64 { return float64(s.hub.Stale) })
+	counter("stale_total", "Messages dropped because they came from a Redis that their channel had moved away from, or that had not confirmed it: another one may bring them, too.", func(s *snapshot) float64 { return float64(s.hub.Stale) })
 	counter("redis_oversize_total", "Messages lost because they were longer than a node takes from Redis.", func(s *snapshot) float64 { return float64(s.broker.Oversize) })
 	gauge("redis_channels_pending", "Channels whose SUBSCRIBE or UNSUBSCRIBE Redis has not confirmed.", func(s *snapshot) float64 { return float64(s.broker.Pending) })
 	gauge("redis_channels_refused", "Channels whose SUBSCRIBE Redis refuses: check the ACL of the node's user.", func(s *snapshot) float64 { return float64(s.broker.Refused) })

@@ -25,13 +25,14 @@ type verb uint8
 const (
 	verbAuth verb = iota + 1
 	verbName
+	verbRole
 	verbPing
 	verbSubscribe   // SSUBSCRIBE where the lane is sharded
 	verbUnsubscribe // SUNSUBSCRIBE
 )
 
 func (v verb) String() string {
-	return [...]string{"", "AUTH", "CLIENT SETNAME", "PING", "SUBSCRIBE", "UNSUBSCRIBE"}[v]
+	return [...]string{"", "AUTH", "CLIENT SETNAME", "ROLE", "PING", "SUBSCRIBE", "UNSUBSCRIBE"}[v]
 }
 
 // roomy says whether so many confirmations have come that it is worth asking for
@@ -147,7 +148,7 @@ func (s *session) isWire(wire []byte, name string) bool {
 	return len(wire) == len(p)+len(name) && string(wire[:len(p)]) == p && string(wire[len(p):]) == name
 }
 
-// answered takes a status, a PONG or an error: the answer to a whole command.
+// answered takes a status, a PONG, a role or an error: the answer to a whole command.
 func (s *session) answered(ctx context.Context, rep reply) error {
 	s.mu.Lock()
 	c := s.oldest()
@@ -193,7 +194,9 @@ func (s *session) answered(ctx context.Context, rep reply) error {
 			s.comeUp(ctx)
 		}
 		return nil
-	case (cmd.verb == verbAuth || cmd.verb == verbName) && !pong:
+	case cmd.verb == verbRole && !pong:
+		return s.serves(string(rep.payload))
+	case (cmd.verb == verbAuth || cmd.verb == verbName) && rep.kind == replyStatus:
 		return nil
 	}
 	return malformed("%q answers %s", excerpt(rep.payload), s.word(cmd.verb))
@@ -247,6 +250,8 @@ func (s *session) refused(cmd command, text string) error {
 	switch cmd.verb {
 	case verbName:
 		return nil // a proxy or an ACL without CLIENT SETNAME: the name is decoration
+	case verbRole:
+		return nil // a proxy or an ACL without ROLE: the sentinels have to be believed
 	case verbAuth:
 		return fmt.Errorf("pubsub: Redis at %s refuses the login: %s; check user and password in the URL", addr, text)
 	case verbPing:

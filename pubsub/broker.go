@@ -48,6 +48,9 @@ type Link interface {
 	// Sound is a time before which nothing was published that has been missed
 	// since the last gap ended.
 	Sound() time.Time
+	// Carries says whether the lane is the one that brings a channel, and is asked to. It may be
+	// called under a lock under which the Receiver calls Subscribe and Unsubscribe.
+	Carries(channel string) bool
 }
 
 // Receiver is a Sink's end of one lane. Its methods are called from the lane's
@@ -57,9 +60,10 @@ type Link interface {
 //
 // A channel moves to another lane where its server is another one now: the slot
 // has moved, or there was a failover. Then Moved is called for it, from another
-// goroutine, before or after Subscribed of the new lane. What the old lane still
-// delivers after Subscribed of the new one is stale and is to be dropped, or
-// messages would change their order.
+// goroutine, before the new lane asks Redis for it. What the old lane still delivers
+// after Moved is to be dropped: its server may be a replica of the new one's by now, and say
+// again what that says, or late. The old lane may have been about to call Subscribed then, which
+// is to be ignored: Carries of its Link tells.
 type Receiver interface {
 	// Deliver hands over one message. Both slices are valid only during the
 	// call (they are the reader's buffer): copy what you keep.

@@ -145,5 +145,12 @@ func (l *lane) Sound() time.Time {
 	return since
 }
 
+// Carries implements Link.
+func (l *lane) Carries(channel string) bool {
+	l.r.routes.RLock()
+	defer l.r.routes.RUnlock()
+	return l.r.lane(channel) == l && l.wishes.stands(channel)
+}
+
 // gapEnded notes that nothing is missed any more, from then on.
 func (l *lane) gapEnded(g Gap) { l.proof.restored(g.To) }

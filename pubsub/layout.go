@@ -162,7 +162,9 @@ func (r *Redis) apply(f found) {
 }
 
 // moveFrom takes the channels that are not l's any more to the lanes that carry
-// them. Others get their turn in between.
+// them. Others get their turn in between. No other lane asks for a channel before l's
+// receiver has heard that it is l's no more: so nothing that it took of l was published after
+// the other server was asked, and will come from there, too.
 func (r *Redis) moveFrom(l *lane) {
 	strays := l.wishes.names()
 	r.routes.RLock()
@@ -178,6 +180,12 @@ func (r *Redis) moveFrom(l *lane) {
 	}
 	var to []*lane
 	for some := range slices.Chunk(strays, turnNames) {
+		// Not under the lock: the sink has one of its own, under which it wishes.
+		for _, name := range some {
+			if l.out != nil {
+				l.out.Moved(name)
+			}
+		}
 		r.routes.Lock()
 		for _, name := range some {
 			// Somebody who wished may have moved it already.
@@ -186,12 +194,6 @@ func (r *Redis) moveFrom(l *lane) {
 			}
 		}
 		r.routes.Unlock()
-		// Not under the lock: the sink has one of its own, under which it wishes.
-		for _, name := range some {
-			if l.out != nil {
-				l.out.Moved(name)
-			}
-		}
 	}
 	if gap == nil {
 		l.shareFences(to)

@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"time"
+
+	"sluice/pubsub/redisurl"
 )
 
 // opening is a connection on which Redis has begun to answer the login.
@@ -124,8 +126,8 @@ func (l *lane) dial(ctx context.Context) (net.Conn, error) {
 	return (&tls.Dialer{NetDialer: d, Config: o.TLSConfig}).DialContext(ctx, o.Network, o.Addr)
 }
 
-// login is AUTH, CLIENT SETNAME and the first PING. Their answers are taken by
-// the receive loop.
+// login is AUTH, CLIENT SETNAME, where sentinels have named the server ROLE, and the first
+// PING. Their answers are taken by the receive loop.
 func (l *lane) login() (out []byte, sent []command) {
 	o := l.server.options
 	now := time.Now()
@@ -140,6 +142,9 @@ func (l *lane) login() (out []byte, sent []command) {
 		add(verbAuth, "AUTH", o.Password)
 	}
 	add(verbName, "CLIENT", "SETNAME", l.r.opts.ClientName)
+	if l.r.target.Kind == redisurl.Sentinel {
+		add(verbRole, "ROLE")
+	}
 	add(verbPing, "PING")
 	return out, sent
 }

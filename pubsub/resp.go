@@ -16,6 +16,7 @@ import (
 //	*3 subscribe <channel> :<count>       ssubscribe
 //	*3 unsubscribe <channel> :<count>     sunsubscribe, also unasked: the slot has moved
 //	*2 pong <text>                        PING while subscribed
+//	*n master|slave|… <anything>          ROLE
 //	+<text>                               PONG otherwise; OK of AUTH and CLIENT SETNAME
 //	-<text>                               an error
 //
@@ -31,6 +32,7 @@ const (
 	replyPong                              // –
 	replyStatus                            // payload: the line without + and CRLF
 	replyError                             // payload: the line without - and CRLF
+	replyRole                              // payload: the role
 )
 
 // reply is one thing that Redis sent. Its slices point into the receiver's
@@ -43,11 +45,13 @@ type reply struct {
 }
 
 const (
-	maxHeader     = 24      // bytes of one "$<n>\r\n" line
-	maxWireName   = 1 << 10 // bytes of a channel name with its prefix
-	maxLine       = 8 << 10 // bytes of one status or error line
-	maxBulk       = 1 << 40 // bytes; Redis' own proto-max-bulk-len is 512 MiB
-	minReadBuffer = 4 << 10 // bytes; holds everything that stands before a payload
+	maxHeader     = 24       // bytes of one "$<n>\r\n" line
+	maxWireName   = 1 << 10  // bytes of a channel name with its prefix
+	maxLine       = 8 << 10  // bytes of one status or error line
+	maxRole       = 64 << 10 // bytes of an answer to ROLE; a replica takes some 50
+	roleDepth     = 3        // of lists in it: of a list of replicas each is a list
+	maxBulk       = 1 << 40  // bytes; Redis' own proto-max-bulk-len is 512 MiB
+	minReadBuffer = 4 << 10  // bytes; holds everything that stands before a payload
 )
 
 // ProtocolError means that what came from the subscribe connection was not
@@ -111,7 +115,7 @@ func (c *cursor) reply(maxPayload int) (reply, error) {
 	return reply{}, malformed("a reply cannot start with %q", excerpt(c.b))
 }
 
-// push walks over an array: a message or a confirmation.
+// push walks over an array: a message, a confirmation or a role.
 func (c *cursor) push(maxPayload int) (reply, error) {
 	count, err := c.number('*')
 	if err != nil {
@@ -133,6 +137,8 @@ func (c *cursor) push(maxPayload int) (reply, error) {
 		kind = replySubscribed
 	case "unsubscribe", "sunsubscribe":
 		kind = replyUnsubscribed
+	case "master", "slave", "sentinel", "active-replica": // the last is KeyDB's
+		return reply{kind: replyRole, payload: word}, c.skip(count-1, roleDepth)
 	}
 	if kind == 0 || count != 3 {
 		return reply{}, malformed("unexpected push %q of %d elements", excerpt(word), count)
@@ -154,6 +160,43 @@ func (c *cursor) push(maxPayload int) (reply, error) {
 	}
 	payload, err := c.body(int(size))
 	return reply{kind: replyMessage, channel: channel, payload: payload}, err
+}
+
+// skip walks over n values, which may be lists, so many levels deep.
+func (c *cursor) skip(n int64, depth int) error {
+	if depth == 0 {
+		return malformed("a list in too many others")
+	}
+	for ; n > 0; n-- {
+		if err := c.skipOne(depth); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c *cursor) skipOne(depth int) error {
+	switch {
+	case c.at > maxRole:
+		return malformed("a role of more than %d bytes", maxRole)
+	case c.at == len(c.b):
+		return errShort
+	}
+	var err error
+	switch c.b[c.at] {
+	case '*':
+		var items int64
+		if items, err = c.number('*'); err == nil {
+			err = c.skip(items, depth-1)
+		}
+	case '$':
+		_, err = c.bulk(maxWireName)
+	case ':': // which may be negative
+		_, err = c.line()
+	default:
+		err = malformed("%q in a role", excerpt(c.b[c.at:]))
+	}
+	return err
 }
 
 // number walks over "<mark><decimal>\r\n". The decimal has no sign and no

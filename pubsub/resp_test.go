@@ -45,6 +45,9 @@ func TestReplies(t *testing.T) {
 		{"pong while subscribed", "*2\r\n$4\r\npong\r\n$0\r\n\r\n", `5 "" "" 0`},
 		{"pong", "+PONG\r\n", `5 "" "" 0`},
 		{"status", "+OK\r\n", `6 "" "OK" 0`},
+		{"a master's role", roleMaster, `8 "" "master" 0`},
+		{"a replica's role", roleReplica, `8 "" "slave" 0`},
+		{"a sentinel's role", "*2\r\n$8\r\nsentinel\r\n*1\r\n$1\r\nm\r\n", `8 "" "sentinel" 0`},
 		{"error", "-NOAUTH Authentication required.\r\n", `7 "" "NOAUTH Authentication required." 0`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -79,6 +82,9 @@ func TestMalformedReplies(t *testing.T) {
 		{"payload longer than its length", "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$1\r\nabc\r\n"},
 		{"huge payload", "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$99999999999999999999\r\n"},
 		{"count is a word", "*3\r\n$9\r\nsubscribe\r\n$1\r\na\r\n$1\r\n1\r\n"},
+		{"a list too deep in a role", "*2\r\n$6\r\nmaster\r\n*1\r\n*1\r\n*1\r\n*1\r\n$1\r\nx\r\n"},
+		{"an error in a role", "*2\r\n$6\r\nmaster\r\n-ERR\r\n"},
+		{"endless role", "*1000000\r\n$6\r\nmaster\r\n" + strings.Repeat(":1\r\n", maxRole/4+2)},
 		{"endless error", "-" + strings.Repeat("x", maxLine+2)},
 		{"bare line feed in an error", "-\n"},
 		{"oversize without CRLF", "*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$50\r\n" + strings.Repeat("x", 52)},
@@ -93,7 +99,7 @@ func TestMalformedReplies(t *testing.T) {
 }
 
 func TestUnfinishedReplies(t *testing.T) {
-	whole := message("news", "hello") + confirmation("subscribe", "a", 1) + "-ERR x\r\n" + message("a", strings.Repeat("y", 100))
+	whole := message("news", "hello") + confirmation("subscribe", "a", 1) + roleMaster + "-ERR x\r\n" + message("a", strings.Repeat("y", 100))
 	for cut := range len(whole) {
 		got, err := transcript(strings.NewReader(whole[:cut]), minReadBuffer, 40)
 		if err != io.EOF {
@@ -110,6 +116,7 @@ func FuzzRESP(f *testing.F) {
 	f.Add([]byte(message("a", strings.Repeat("z", 5000))+message("a", "after")), byte(7), uint16(100))
 	f.Add([]byte(message("a", strings.Repeat("z", 9000))+message("a", "after")), byte(200), uint16(10000))
 	f.Add([]byte("*3\r\n$7\r\nmessage\r\n$1\r\na\r\n$-1\r\n"), byte(2), uint16(9))
+	f.Add([]byte(roleMaster+roleReplica+"+PONG\r\n"), byte(5), uint16(9))
 	f.Fuzz(func(t *testing.T, stream []byte, step byte, limit uint16) {
 		want, wantErr := transcript(bytes.NewReader(stream), minReadBuffer, int(limit))
 		for name, src := range map[string]io.Reader{

@@ -7,11 +7,14 @@ import (
 	"strings"
 
 	"github.com/redis/go-redis/v9"
+
+	"sluice/pubsub/redisurl"
 )
 
 // Server is one Redis that channels lie on, for who wants to look at it.
 type Server struct {
 	Addr   string // host:port
+	Named  bool   // by sentinels, as the master
 	client *redis.Client
 }
 
@@ -25,7 +28,7 @@ func (r *Redis) Servers(ctx context.Context) ([]Server, error) {
 	defer r.routes.RUnlock()
 	servers := make([]Server, 0, len(r.layout.servers))
 	for _, s := range r.layout.servers {
-		servers = append(servers, Server{s.addr, s.client})
+		servers = append(servers, Server{s.addr, r.target.Kind == redisurl.Sentinel, s.client})
 	}
 	slices.SortFunc(servers, func(a, b Server) int { return strings.Compare(a.Addr, b.Addr) })
 	return servers, nil

@@ -182,7 +182,7 @@ func (s *session) handle(ctx context.Context, rep reply) error {
 		return s.confirmed(verbSubscribe, rep.channel)
 	case replyUnsubscribed:
 		return s.confirmed(verbUnsubscribe, rep.channel)
-	case replyPong, replyStatus, replyError:
+	case replyPong, replyStatus, replyError, replyRole:
 	}
 	return s.answered(ctx, rep)
 }

@@ -72,7 +72,7 @@ func TestMachine(t *testing.T) {
 }
 
 // clinic examines a real Redis.
-func clinic(t *testing.T, url string) map[string]Finding {
+func clinic(t *testing.T, url string, change ...func(*pubsub.Server)) map[string]Finding {
 	t.Helper()
 	broker, err := pubsub.Open(pubsub.Options{URL: url, Prefix: "sluice:"})
 	if err != nil {
@@ -80,7 +80,16 @@ func clinic(t *testing.T, url string) map[string]Finding {
 	}
 	defer func() { _ = broker.Close() }()
 	findings := map[string]Finding{}
-	for _, f := range (Redis{Servers: broker.Servers, Prefix: "sluice:", Timeout: 30 * time.Second}).Check(t.Context()) {
+	servers := func(ctx context.Context) ([]pubsub.Server, error) {
+		list, err := broker.Servers(ctx)
+		for i := range list {
+			for _, c := range change {
+				c(&list[i])
+			}
+		}
+		return list, err
+	}
+	for _, f := range (Redis{Servers: servers, Prefix: "sluice:", Timeout: 30 * time.Second}).Check(t.Context()) {
 		_, what, _ := strings.Cut(f.Topic, ", ")
 		findings[what] = f
 		if (f.Grade == Warning || f.Grade == Fault) && (f.Why == "" || f.Mend == "") {
@@ -122,6 +131,13 @@ func TestRedis(t *testing.T) {
 	s.Do("ACL", "SETUSER", "gate", "-publish")
 	if f := clinic(t, user)["rights"]; f.Grade != Fault || !strings.Contains(f.Seen, "publish") {
 		t.Errorf("without the right to publish: %+v", f)
+	}
+	s.Do("ACL", "SETUSER", "gate", "+publish", "-role")
+	if f := clinic(t, user)["rights"]; f.Grade != Good {
+		t.Errorf("without the right to ask for the role, where that does not change: %+v", f)
+	}
+	if f := clinic(t, user, func(s *pubsub.Server) { s.Named = true })["rights"]; f.Grade != Fault || !strings.Contains(f.Seen, "role") {
+		t.Errorf("without the right to ask for the role, where sentinels name the master: %+v", f)
 	}
 
 	replica := redistest.Start(t)

@@ -245,7 +245,7 @@ func (p *patient) rights(ctx context.Context) Finding {
 		return p.notAsked(what, err)
 	}
 	var denied []string
-	for _, command := range [][]any{
+	commands := [][]any{
 		{"SUBSCRIBE", p.prefix + "news"},
 		{"PUBLISH", p.prefix + "news", "x"},
 		{"XADD", p.prefix + "inbox", "*", "type", "message"},
@@ -253,7 +253,11 @@ func (p *patient) rights(ctx context.Context) Finding {
 		{"EVAL", "return 0", "2", p.prefix + "inbox", "{" + p.prefix + "inbox}.open.x"},
 		{"PING"},
 		{"EVALSHA", "x", "1", "{" + p.prefix + "news}.log"},
-	} {
+	}
+	if p.Named {
+		commands = append(commands, []any{"ROLE"})
+	}
+	for _, command := range commands {
 		answer, err := p.first(ctx, append([]any{"ACL", "DRYRUN", me}, command...)...)
 		if err != nil {
 			return p.notAsked(what, err)

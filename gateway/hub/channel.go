@@ -40,18 +40,13 @@ type Channel struct {
 	name  string
 	rules atomic.Pointer[Rules]
 
-	members   int     // over all reactors; guarded by Hub.mu
-	resuming  int     // of them, those whose messages wait for the log; guarded by Hub.mu
-	takes     takers  // members by the shape that they take; guarded by Hub.mu
-	lane      *lane   // that Redis confirmed it on last; nil: none yet; guarded by Hub.mu
-	confirmed uint64  // that lane's epoch when it did; 0: it moved away since; guarded by Hub.mu
-	moved     bool    // it moved away since; guarded by Hub.mu
-	stream    *stream // nil: no message with a position has come, and nobody has asked for the log; set once; guarded by Hub.mu
-	seats     []seat  // of the reactors that have members, in no order: most channels have few; guarded by Hub.mu
+	members  int     // over all reactors; guarded by Hub.mu
+	resuming int     // of them, those whose messages wait for the log; guarded by Hub.mu
+	takes    takers  // members by the shape that they take; guarded by Hub.mu
+	stream   *stream // nil: no message with a position has come, and nobody has asked for the log; set once; guarded by Hub.mu
+	seats    []seat  // of the reactors that have members, in no order: most channels have few; guarded by Hub.mu
+	carrier
 }
-
-// isConfirmed says whether what is published now arrives. Hub.mu is held.
-func (c *Channel) isConfirmed() bool { return c.lane != nil && c.confirmed == c.lane.epoch }
 
 // seat is what the Hub knows of one reactor's members.
 type seat struct {

@@ -49,6 +49,7 @@ type Hub struct {
 	missed []*missed // of each reactor
 
 	mu       sync.RWMutex
+	own      carrier             // of direct; guarded by mu
 	channels map[string]*Channel // guarded by mu
 
 	delivered     atomic.Int64
@@ -226,7 +227,7 @@ type Stats struct {
 	Subscriptions int64 // members now
 	Delivered     int64 // messages from Redis for channels with members
 	Unwanted      int64 // messages for channels without
-	Stale         int64 // messages from a server whose channel had moved to another one: dropped, or they would come late
+	Stale         int64 // messages of a lane that its channel was not, or not yet, confirmed on: dropped, or they would come late, or twice
 	Lost          int64 // messages lost because a reactor's mailbox was full, once for each reactor
 	Dropped       int64 // messages that a slow member missed, by the policy of their channel
 	Conflated     int64 // messages that a slow member missed because a newer one took their place

@@ -97,7 +97,15 @@ func newBench() *bench {
 	}
 	b.Attach(reactors)
 	b.lane = b.newLane("redis:6379#0")
+	b.Subscribed(DirectChannel("n1"))
 	return b
+}
+
+// join makes a member of a channel, which Redis confirms.
+func (b *bench) join(reactor int, m *Member, name string) {
+	b.locals[reactor].Join(nil, m, name, Wants{})
+	b.Subscribed(name)
+	b.turn(reactor)
 }
 
 // newLane is one more subscribe connection.
@@ -106,8 +114,14 @@ func (b *bench) newLane(name string) *lane { return b.Lane(link(name)).(*lane) }
 // link is a subscribe connection by its name.
 type link string
 
-func (l link) Name() string   { return string(l) }
-func (link) Sound() time.Time { return time.Unix(1, 0) }
+func (l link) Name() string      { return string(l) }
+func (link) Sound() time.Time    { return time.Unix(1, 0) }
+func (link) Carries(string) bool { return true }
+
+// oldLink is one that has lost its channels.
+type oldLink struct{ link }
+
+func (oldLink) Carries(string) bool { return false }
 
 // turn lets a reactor take its events.
 func (b *bench) turn(reactor int) {
@@ -209,7 +223,7 @@ func TestMembership(t *testing.T) {
 func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 	b := newBench()
 	var m [3]Member
-	b.locals[1].Join(nil, &m[0], "news", Wants{})
+	b.join(1, &m[0], "news")
 	b.Deliver([]byte("news"), []byte("hello"))
 	if len(b.boxes[0].events) != 0 || len(b.boxes[1].events) != 1 {
 		t.Fatalf("%d and %d events, want 0 and 1", len(b.boxes[0].events), len(b.boxes[1].events))
@@ -238,7 +252,7 @@ func TestDeliverReachesReactorsWithMembersOnly(t *testing.T) {
 func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 	b := newBench()
 	var m Member
-	b.locals[0].Join(nil, &m, "news", Wants{})
+	b.join(0, &m, "news")
 	channel, payload := []byte("news"), []byte("hello")
 	b.Deliver(channel, payload)
 	copy(channel, "xxxx")
@@ -257,7 +271,7 @@ func TestDeliverKeepsNothingOfTheReadersBuffer(t *testing.T) {
 func TestDeliverAllocations(t *testing.T) {
 	b := newBench()
 	var m Member
-	b.locals[0].Join(nil, &m, "news", Wants{})
+	b.join(0, &m, "news")
 	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
 	b.boxes[0].events = make([]any, 0, 2000)
 	got := testing.AllocsPerRun(1000, func() { b.Deliver(channel, payload) })
@@ -308,7 +322,7 @@ func TestRuns(t *testing.T) {
 func TestBurstsAreTimed(t *testing.T) {
 	bench := newBench()
 	var m Member
-	bench.locals[0].Join(nil, &m, "news", Wants{})
+	bench.join(0, &m, "news")
 	box := bench.boxes[0]
 	bench.Deliver([]byte("nobody"), []byte("x"))
 	first := bench.received
@@ -343,7 +357,7 @@ func TestConnNames(t *testing.T) {
 func BenchmarkDeliver(b *testing.B) {
 	bench := newBench()
 	var m Member
-	bench.locals[0].Join(nil, &m, "news", Wants{})
+	bench.join(0, &m, "news")
 	channel, payload := []byte("news"), bytes.Repeat([]byte("x"), 128)
 	b.ReportAllocs()
 	for b.Loop() {
@@ -376,6 +390,7 @@ func BenchmarkDeliverLanes(b *testing.B) {
 		n := int(number.Add(1))
 		channel := fmt.Append(nil, n%len(m))
 		l := h.Lane(link(fmt.Sprint(n)))
+		l.Subscribed(string(channel))
 		for pb.Next() {
 			l.Deliver(channel, payload)
 		}
@@ -440,7 +455,7 @@ func (deaf) HistoryBefore(context.Context, string, pubsub.Position, int) (pubsub
 func TestFanGoesOnAfterAPanic(t *testing.T) {
 	b := newBench()
 	var broken Member
-	b.locals[0].Join(nil, &broken, "broken", Wants{}) // sending to a nil connection panics
+	b.join(0, &broken, "broken") // sending to a nil connection panics
 	for _, channel := range []string{"broken", "gone"} {
 		b.Deliver([]byte(channel), []byte("x"))
 	}
@@ -554,8 +569,8 @@ func TestGapsAreNotToldToThoseWhoWait(t *testing.T) {
 func TestFullMailboxIsAGap(t *testing.T) {
 	b := newBench()
 	var m [2]Member
-	b.locals[0].Join(nil, &m[0], "news", Wants{})
-	b.locals[1].Join(nil, &m[1], "news", Wants{})
+	b.join(0, &m[0], "news")
+	b.join(1, &m[1], "news")
 	b.boxes[0].full, b.boxes[1].full = true, true
 	for range 3 {
 		b.Deliver([]byte("news"), []byte("hello"))
@@ -570,28 +585,100 @@ func TestFullMailboxIsAGap(t *testing.T) {
 	}
 }
 
-// A message that comes from the server which had the channel before is older than
-// what has been delivered, perhaps, and is dropped.
+// What a lane delivers is taken from when it has confirmed the channel until that has moved
+// away, or another one has confirmed it: what comes of it else may come of another one, too.
 func TestStaleMessagesAreDropped(t *testing.T) {
+	news, direct := "news", DirectChannel("n1")
+	for _, row := range []struct {
+		name string
+		then func(old, other *lane, deliver func(l *lane, message string))
+		want string
+	}{
+		{"another lane confirms it", func(old, other *lane, deliver func(*lane, string)) {
+			other.Subscribed(news)
+			other.Subscribed(direct)
+			deliver(old, "2")
+			deliver(other, "3")
+			old.Moved(news) // it says so late
+			old.Moved(direct)
+			deliver(other, "4")
+		}, "1 3 4"},
+		{"it moves away", func(old, other *lane, deliver func(*lane, string)) {
+			old.Moved(news)
+			old.Moved(direct)
+			deliver(old, "2")
+			deliver(other, "3")
+			other.Subscribed(news)
+			other.Subscribed(direct)
+			deliver(other, "4")
+		}, "1 4"},
+		{"and comes back", func(old, _ *lane, deliver func(*lane, string)) {
+			old.Moved(news)
+			old.Moved(direct)
+			old.Subscribed(news)
+			old.Subscribed(direct)
+			deliver(old, "2")
+		}, "1 2"},
+		{"a confirmation is overtaken", func(old, other *lane, deliver func(*lane, string)) {
+			old.link = oldLink{}
+			old.Moved(news)
+			old.Moved(direct)
+			other.Subscribed(news)
+			other.Subscribed(direct)
+			deliver(other, "2")
+			old.Subscribed(news)
+			old.Subscribed(direct)
+			deliver(old, "3")
+			deliver(other, "4")
+		}, "1 2 4"},
+		{"the connection breaks", func(old, _ *lane, deliver func(*lane, string)) {
+			old.Interrupted(errors.New("test"))
+			deliver(old, "2")
+			old.Subscribed(news)
+			old.Subscribed(direct)
+			deliver(old, "3")
+		}, "1 3"},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := newBench()
+			var m Member
+			b.join(0, &m, news)
+			sent := 0
+			deliver := func(l *lane, message string) {
+				l.Deliver([]byte(news), []byte(message))
+				l.Deliver([]byte(direct), []byte(ConnName("n1", 1)+" "+message))
+				sent++
+			}
+			deliver(b.lane, "1")
+			row.then(b.lane, b.newLane("other"), deliver)
+			var plain, answers []string
+			for _, e := range b.boxes[0].events {
+				switch e := e.(type) {
+				case *publication:
+					plain = append(plain, string(e.as(0)[2:]))
+				case *Direct:
+					answers = append(answers, string(e.Payload))
+				}
+			}
+			if s := b.Stats(); strings.Join(plain, " ") != row.want || s.Delivered != int64(len(plain)) || s.Stale != int64(2*sent-len(plain)-len(answers)) {
+				t.Errorf("delivered %q, stats %+v; want %s", plain, s, row.want)
+			}
+			if strings.Join(answers, " ") != row.want {
+				t.Errorf("delivered to one connection: %q, want %s", answers, row.want)
+			}
+		})
+	}
+}
+
+// Before Redis has confirmed a channel, what comes on it is of a subscription that was being given
+// up, perhaps with another server.
+func TestNothingIsTakenBeforeTheConfirmation(t *testing.T) {
 	b := newBench()
 	var m Member
 	b.locals[0].Join(nil, &m, "news", Wants{})
-	b.Subscribed("news")
-	other := b.newLane("other")
-	b.Deliver([]byte("news"), []byte("1"))
-	other.Subscribed("news")
-	b.Deliver([]byte("news"), []byte("2")) // by the old lane
-	other.Deliver([]byte("news"), []byte("3"))
-	b.Moved("news") // it says so late
-	other.Deliver([]byte("news"), []byte("4"))
-	got := ""
-	for _, e := range b.boxes[0].events {
-		if p, ok := e.(*publication); ok {
-			got += string(p.as(0)[2:])
-		}
-	}
-	if s := b.Stats(); got != "134" || s.Stale != 1 || s.Delivered != 3 {
-		t.Errorf("delivered %s, stats %+v", got, s)
+	b.Deliver([]byte("news"), []byte("hello"))
+	if s := b.Stats(); s.Delivered != 0 || s.Stale != 1 || len(b.boxes[0].events) != 0 {
+		t.Errorf("%d events, stats %+v", len(b.boxes[0].events), s)
 	}
 }
 
@@ -600,7 +687,7 @@ func TestStaleMessagesAreDropped(t *testing.T) {
 func TestDurableMessages(t *testing.T) {
 	b := newBench()
 	var m Member
-	b.locals[0].Join(nil, &m, "news", Wants{})
+	b.join(0, &m, "news")
 	for _, payload := range []string{"\x01sluice 7 5 3\nhello", "\x01sluice 8 7 3 " + ConnName("n1", 42) + "\nhello", "\x01sluice 9 8 3 n2.1\nhello", "\x01 plain"} {
 		b.Deliver([]byte("news"), []byte(payload))
 	}

@@ -12,7 +12,8 @@ import (
 // pubsub.Receiver.
 type lane struct {
 	h     *Hub
-	epoch uint64 // counts its connections; guarded by Hub.mu
+	link  pubsub.Link
+	epoch uint64 // counts its connections, from 1; guarded by Hub.mu
 
 	*emitter      // owned by the receive loop
 	lagged   bool // of this burst a durable message has been looked at for how late it comes; owned by the receive loop
@@ -20,7 +21,7 @@ type lane struct {
 
 // Lane implements pubsub.Sink.
 func (h *Hub) Lane(link pubsub.Link) pubsub.Receiver {
-	l := &lane{h: h, epoch: 1, emitter: newEmitter(h, link.Name())}
+	l := &lane{h: h, link: link, epoch: 1, emitter: newEmitter(h, link.Name())}
 	l.sound = link.Sound
 	return l
 }
@@ -71,8 +72,8 @@ func (l *lane) Deliver(channel, payload []byte) {
 	if m != &l.scratch {
 		p.message = m
 	}
-	// In the turn in which it is offered: Subscribed of another lane comes before or after.
-	if c.lane != nil && c.lane != l {
+	// In the turn in which it is offered: Moved, and Subscribed of another lane, come before or after.
+	if !c.brings(l) {
 		h.stale.Add(1)
 		return
 	}
@@ -107,7 +108,7 @@ func (l *lane) deliverComing(channel []byte, coming *pubsub.Coming) {
 	h.mu.RLock()
 	defer h.mu.RUnlock()
 	c := h.channels[string(channel)]
-	if c == nil || c.lane != nil && c.lane != l {
+	if c == nil || !c.brings(l) {
 		return
 	}
 	if p := l.encodeComing(c, c.takes.shapes, coming); p.first.data != nil {
@@ -129,6 +130,12 @@ func (l *lane) deliverDirect(payload []byte) {
 	h := l.h
 	address, message, _ := bytes.Cut(payload, []byte(" "))
 	conn, call, _ := strings.Cut(string(address), ":")
+	h.mu.RLock()
+	defer h.mu.RUnlock()
+	if !h.own.brings(l) {
+		h.stale.Add(1)
+		return
+	}
 	h.directs.Add(1)
 	id, ok := ParseConn(h.life, conn)
 	if !ok || id.Reactor() >= len(h.reactors) {
@@ -144,16 +151,23 @@ type confirmed struct{ channel *Channel }
 
 // Subscribed implements pubsub.Receiver: those who wait for the channel are told.
 // Those who were there before it went have it filled from the log, or are told, if
-// they want to know.
+// they want to know. A confirmation that the channel's way to another lane has overtaken says nothing.
 func (l *lane) Subscribed(channel string) {
 	c, again, cause := l.missing(channel)
-	if cause != "" {
-		l.h.resubscribed.Add(1)
-	}
 	covered := c != nil && !again && l.doubt(c)
 	h := l.h
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if !l.link.Carries(channel) {
+		return
+	}
+	if channel == h.direct {
+		h.own.confirm(l)
+		return
+	}
+	if cause != "" {
+		h.resubscribed.Add(1)
+	}
 	if c == nil || h.channels[channel] != c {
 		if c = h.channels[channel]; c == nil {
 			return
@@ -163,7 +177,7 @@ func (l *lane) Subscribed(channel string) {
 	if cause != "" && !covered { // before the others are told that it is confirmed, who have missed nothing
 		h.gapped(c, cause)
 	}
-	c.lane, c.confirmed, c.moved = l, l.epoch, false
+	c.confirm(l)
 	for i := range c.seats {
 		if c.seats[i].waiting {
 			c.seats[i].waiting = false
@@ -213,8 +227,10 @@ func (l *lane) Interrupted(error) {
 func (l *lane) Moved(channel string) {
 	l.h.mu.Lock()
 	defer l.h.mu.Unlock()
-	if c := l.h.channels[channel]; c != nil && c.lane == l {
-		c.confirmed, c.moved = 0, true
+	if channel == l.h.direct {
+		l.h.own.move(l)
+	} else if c := l.h.channels[channel]; c != nil {
+		c.move(l)
 	}
 }
 

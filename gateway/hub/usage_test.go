@@ -18,9 +18,9 @@ func TestUsageByNamespace(t *testing.T) {
 	var old, next Usage
 	bench.SetRules(func(string) *Rules { return &Rules{Usage: &old} })
 	var a, b, c Member
-	bench.locals[0].Join(nil, &a, "news", Wants{})
-	bench.locals[1].Join(nil, &b, "news", Wants{})
-	bench.locals[0].Join(nil, &c, "sport", Wants{})
+	bench.join(0, &a, "news")
+	bench.join(1, &b, "news")
+	bench.join(0, &c, "sport")
 	bench.Deliver([]byte("news"), []byte("hello"))
 	bench.Deliver([]byte("nobody"), []byte("hello"))
 	if got, want := old.figures(), [4]int64{2, 3, 1, 5}; got != want {
