@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/gorilla/websocket"
@@ -23,8 +24,23 @@ type shown struct {
 	labels     []string // of one of its series, in order
 }
 
-// liveFigures asks a node to which everything has happened that a metric waits for.
+// live is what a node has shown, to the first test that wants it.
+var live struct {
+	once sync.Once
+	all  figures
+}
+
+// liveFigures is the metrics of a node to which everything has happened that a metric waits for. They are nobody's to change.
 func liveFigures(t *testing.T) figures {
+	t.Helper()
+	live.once.Do(func() { live.all = askFigures(t) })
+	if live.all == nil {
+		t.Fatal("no node has shown its metrics: the test that asked it says why")
+	}
+	return live.all
+}
+
+func askFigures(t *testing.T) figures {
 	t.Helper()
 	server := redistest.Start(t)
 	server.Do("XGROUP", "CREATE", "sluice:inbox", "workers", "0", "MKSTREAM")
@@ -48,12 +64,13 @@ func liveFigures(t *testing.T) figures {
 		t.Fatal(err)
 	}
 	var page string
+	names := namedInSource(t)
 	eventually(t, "the node shows all of its metrics", func() error {
 		var err error
 		if page, err = fetch("http://" + n.Admin + "/metrics"); err != nil {
 			return err
 		}
-		for _, name := range namedInSource(t) {
+		for _, name := range names {
 			if !strings.Contains(page, "\n"+name+"{") && !strings.Contains(page, "\n"+name+" ") {
 				return errors.New("it lacks " + name)
 			}
