@@ -54,3 +54,14 @@ func TestLooks(t *testing.T) {
 		}
 	})
 }
+
+// Who has not been let in is given nothing: it would be the answer to a connect that has not come.
+func TestStrangersAreNotEnrolled(t *testing.T) {
+	for _, at := range []stage{stageStranger, stageRefused} {
+		h := &Handler{node: &Node{}, expiry: newExpiry(never), local: newLocal()}
+		s := &centrifugal{stage: at, entrance: new(entrance)}
+		if s.enroll(h, conn("192.0.2.1"), "news"); s.subs.count() != 0 || s.entrance.waiting != 0 {
+			t.Errorf("in stage %d it has %q, and %d are waited for", at, s.subs.channels(), s.entrance.waiting)
+		}
+	}
+}
