@@ -50,7 +50,7 @@ func newWatched(t *testing.T) *watched {
 	flags := []string{"--redis", w.redis.URL, "--config", config, "--echo", "--queue-max", "64KiB", "--message-max", "64KiB", "--api-key", apiKey}
 	w.nodes[0] = startNode(t, append(flags[:len(flags):len(flags)], "--drain-delay", "10m")...)
 	w.nodes[1] = startNode(t, append(flags, "--tls-cert", cert.cert, "--tls-key", cert.key)...)
-	file, err := prometheus.Config("prometheus", t.TempDir(), time.Second, w.nodes[0].Admin, w.nodes[1].Admin)
+	file, err := prometheus.Config("prometheus", t.TempDir(), time.Second, prometheus.Node{Admin: w.nodes[0].Admin}, prometheus.Node{Admin: w.nodes[1].Admin})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -217,8 +217,11 @@ func (w *watched) slow(node int) {
 	})
 }
 
-// refused is one that comes for what is not there, and a stranger at the API.
+// refused is one that comes for what is not there, one that does not speak TLS where it should, and a stranger at the API.
 func (w *watched) refused(node int) {
+	if _, err := fetch("http://" + w.nodes[node].Public + "/nowhere"); err == nil {
+		w.t.Fatal("there is something nowhere")
+	}
 	d := websocket.Dialer{TLSClientConfig: w.tls[node], HandshakeTimeout: patience}
 	if _, response, err := d.DialContext(w.t.Context(), w.url(node, "ws", "/nowhere"), nil); err == nil || response == nil || response.StatusCode != http.StatusNotFound {
 		w.t.Fatalf("answered %v, %v", response, err)

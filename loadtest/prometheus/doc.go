@@ -1,6 +1,6 @@
 // Package prometheus starts a Prometheus as deploy's file says, and asks it.
 //
-//	config, err := prometheus.Config("deploy/prometheus", dir, time.Second, node1.Admin, node2.Admin)
+//	config, err := prometheus.Config("deploy/prometheus", dir, time.Second, prometheus.Node{Admin: "127.0.0.1:8001"})
 //	p, err := prometheus.Start(config)
 //	defer p.Close()
 //	samples, err := p.Query(ctx, `sum(sluice_connections)`)

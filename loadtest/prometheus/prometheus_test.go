@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func TestAsksItself(t *testing.T) {
 	// It asks a node that is not there.
-	file, err := Config("../../deploy/prometheus", t.TempDir(), time.Second, "127.0.0.1:1")
+	file, err := Config("../../deploy/prometheus", t.TempDir(), time.Second, Node{Admin: "127.0.0.1:1"})
 	if err != nil {
 		t.Fatal(err)
 	}

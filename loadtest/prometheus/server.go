@@ -1,17 +1,16 @@
 package prometheus
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"syscall"
 	"time"
 
+	"sluice/loadtest/internal/child"
 	"sluice/pubsub/redisproc"
 )
 
@@ -22,11 +21,8 @@ const Patience = 30 * time.Second
 type Server struct {
 	URL string
 
-	cmd  *exec.Cmd
-	out  bytes.Buffer  // what it said; read after gone
-	gone chan struct{} // closed when it has ended; then err is set
-	err  error
-	http *http.Client
+	process *child.Child
+	http    *http.Client
 }
 
 // Start starts a Prometheus with a configuration and waits until it answers. Close must be called.
@@ -42,7 +38,7 @@ func Start(config string) (*Server, error) {
 		}
 		s.Close()
 	}
-	return nil, fmt.Errorf("prometheus: %w\n%s", errors.Join(err, s.err), s.out.String())
+	return nil, fmt.Errorf("prometheus: %w\n%s", err, s.process.Output())
 }
 
 func begin(config string) (*Server, error) {
@@ -51,26 +47,10 @@ func begin(config string) (*Server, error) {
 		return nil, err
 	}
 	address := fmt.Sprintf("127.0.0.1:%d", port)
-	s := &Server{URL: "http://" + address, gone: make(chan struct{}), http: &http.Client{Timeout: Patience}}
-	s.cmd = exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(filepath.Dir(config), "data"),
-		"--web.listen-address="+address, "--log.level=warn")
-	s.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL} // whoever dies leaves none behind
-	s.cmd.Stdout, s.cmd.Stderr = &s.out, &s.out
-	started := make(chan error)
-	go func() { // ends with the process; Close waits for it
-		runtime.LockOSThread() // the kernel kills the child when the thread that started it ends
-		defer runtime.UnlockOSThread()
-		defer close(s.gone)
-		err := s.cmd.Start()
-		started <- err
-		if err == nil {
-			s.err = s.cmd.Wait()
-		}
-	}()
-	if err := <-started; err != nil {
-		return nil, fmt.Errorf("%w; is it installed? run make deps", err)
-	}
-	return s, nil
+	s := &Server{URL: "http://" + address, http: &http.Client{Timeout: Patience}}
+	s.process, err = child.Start(exec.Command("prometheus", "--config.file="+config, "--storage.tsdb.path="+filepath.Join(filepath.Dir(config), "data"),
+		"--web.listen-address="+address, "--log.level=warn"))
+	return s, err
 }
 
 // await waits until it answers.
@@ -83,7 +63,7 @@ func (s *Server) await() error {
 			return nil
 		}
 		select {
-		case <-s.gone:
+		case <-s.process.Gone:
 			return errors.New("it ended at once")
 		case <-time.After(20 * time.Millisecond):
 		}
@@ -96,6 +76,5 @@ func (s *Server) await() error {
 // Close ends it.
 func (s *Server) Close() {
 	s.http.CloseIdleConnections()
-	_ = s.cmd.Process.Kill() // its data is not to be kept; it may have ended
-	<-s.gone
+	_ = s.process.End(syscall.SIGKILL) // its data is not to be kept
 }
