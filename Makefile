@@ -27,7 +27,7 @@ FUZZ_SMOKE ?= 30000x
 # step prints what is about to run, so that a long silence has a name.
 step = printf '\n== %s\n' "$(1)"
 
-.PHONY: help run build test deps check fmt vet lint unit invariants manifests fuzz fuzz-smoke hostile chaos rolling inbox-faults load compare bench clean clean-all
+.PHONY: help run build test deps check fmt vet lint unit invariants manifests fuzz fuzz-smoke hostile chaos rolling dashboard inbox-faults load compare bench clean clean-all
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -90,6 +90,11 @@ chaos: build ## break Redis, the network and nodes under bin/sluice for T=60s; A
 
 rolling: build ## replace three nodes behind HAProxy under 10,000 clients; the page is out/rolling/rolling.html; ARGS="-clients 1000"
 	@go run ./loadtest/rolling -program bin/sluice -out out/rolling $(ARGS)
+
+dashboard: build ## draw the Grafana dashboard from a Prometheus, three minutes; the page is out/dashboard/dashboard.html; ARGS="-for 5m"
+	@go build -o bin/sluice-load ./loadtest/sluice-load
+	@go run ./loadtest/dashboard -out out/dashboard $(ARGS)
+	@node loadtest/dashboard/shot.mjs out/dashboard/dashboard.html out/dashboard
 
 inbox-faults: ## clients send while Redis and nodes are killed: S=20 schedules of faults from SEED=1 on
 	@go test -race -count=1 -timeout 30m -run TestInboxUnderFaults -v ./gateway -inbox.schedules $(S) -inbox.seed $(SEED) | grep -v logger.go

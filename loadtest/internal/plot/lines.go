@@ -31,6 +31,7 @@ type Lines struct {
 	X, Y   Axis // X.Title empty: "time"
 	Series []Series
 	Marks  []Mark
+	Until  float64 // the x axis reaches there at least
 }
 
 func (l Lines) html(b *strings.Builder) { figure(b, l) }
@@ -53,8 +54,8 @@ func (l Lines) svg(b *strings.Builder, style string) {
 			names = append(names, s.Name)
 		}
 	}
-	if math.IsInf(lowX, 0) {
-		lowX, topX = 0, 1
+	if topX = math.Max(topX, l.Until); math.IsInf(lowX, 0) {
+		lowX, topX = 0, math.Max(1, l.Until)
 	}
 	if l.X.Unit == Seconds {
 		lowX = math.Min(lowX, 0) // so that figures of one run can be held one against another

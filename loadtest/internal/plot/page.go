@@ -14,6 +14,7 @@ type Page struct {
 	Lead     string // a paragraph or several, parted by empty lines
 	Facts    []Fact // what matters most, in large type
 	Sections []Section
+	Wide     bool // it takes the whole width of the window
 }
 
 // Fact is a figure that is read first.
@@ -26,6 +27,7 @@ type Fact struct {
 type Section struct {
 	Title, Text string // either may be empty
 	Blocks      []Block
+	Columns     int // of which Placed blocks take some; 0: as many blocks side by side as there is room for
 }
 
 // Block is what a section is made of: a Figure or a Table.
@@ -39,13 +41,29 @@ type Figure interface {
 	svg(b *strings.Builder, style string)
 }
 
+// Placed is a figure that has a place in a Section with Columns.
+type Placed struct {
+	Figure  Figure
+	Column  int // where it begins, from 0
+	Columns int // how many it takes
+}
+
+func (p Placed) html(b *strings.Builder) {
+	fmt.Fprintf(b, "<figure style=\"grid-column:%d/span %d\">\n", p.Column+1, p.Columns)
+	p.Figure.svg(b, "")
+	b.WriteString("</figure>\n")
+}
+
 // Write writes the page.
 func (p *Page) Write(w io.Writer) error {
 	var b strings.Builder
-	title := html.EscapeString(p.Title)
+	title, class := html.EscapeString(p.Title), ""
+	if p.Wide {
+		class = ` class="whole"`
+	}
 	b.WriteString("<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n" +
 		"<meta name=\"viewport\" content=\"width=device-width,initial-scale=1\">\n<title>" + title + "</title>\n" +
-		"<style>\n" + svgStyle + pageStyle + "</style>\n</head>\n<body>\n<header>\n<h1>" + title + "</h1>\n")
+		"<style>\n" + svgStyle + pageStyle + "</style>\n</head>\n<body" + class + ">\n<header>\n<h1>" + title + "</h1>\n")
 	paragraphs(&b, p.Lead)
 	if len(p.Facts) > 0 {
 		b.WriteString("<dl class=\"facts\">\n")
@@ -88,7 +106,11 @@ func (s *Section) html(b *strings.Builder) {
 		b.WriteString("<h2>" + html.EscapeString(s.Title) + "</h2>\n")
 	}
 	paragraphs(b, s.Text)
-	b.WriteString("<div class=\"blocks\">\n")
+	style := ""
+	if s.Columns > 0 {
+		style = fmt.Sprintf(" style=\"grid-template-columns:repeat(%d,minmax(0,1fr));column-gap:8px\"", s.Columns)
+	}
+	b.WriteString("<div class=\"blocks\"" + style + ">\n")
 	for _, block := range s.Blocks {
 		block.html(b)
 	}

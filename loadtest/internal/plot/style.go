@@ -43,6 +43,7 @@ var svgStyle = func() string {
 const pageStyle = `*{box-sizing:border-box}
 html{color-scheme:light dark;background:var(--ground);color:var(--ink)}
 body{max-width:1180px;margin:0 auto;padding:40px 28px 64px;font:15px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,"Helvetica Neue",sans-serif}
+body.whole{max-width:none;padding:24px}
 h1{font-size:26px;line-height:1.2;margin:0 0 8px;letter-spacing:-.01em}
 h2{font-size:18px;margin:48px 0 4px;letter-spacing:-.005em}
 p{margin:0 0 12px;max-width:76ch;color:var(--soft)}
