@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -41,8 +42,8 @@ var overview = []panel{
 	{"Messages in, of clients", "Messages from clients, by node.", "ops", []string{"sum by (instance) (rate(sluice_messages_in_total{%s}[$__rate_interval]))"}, []string{"{{instance}}"}},
 	{"From Redis to the clients", "How long messages take from Redis' socket to the last client's: half of the bursts, and all but one in a hundred, take less.", "s",
 		[]string{"histogram_quantile(0.5, sum by (le) (rate(sluice_delivery_seconds_bucket{%s}[$__rate_interval])))", "histogram_quantile(0.99, sum by (le) (rate(sluice_delivery_seconds_bucket{%s}[$__rate_interval])))"}, []string{"half", "99 %"}},
-	{"Refused and closed", "Why clients are refused, and why connections are closed by the nodes: docs/LOGS.md says what the reasons mean.", "ops",
-		[]string{"sum by (reason) (rate(sluice_refused_by_reason_total{%s}[$__rate_interval])) > 0", "sum by (reason) (rate(sluice_closed_by_reason_total{%s}[$__rate_interval])) > 0"}, []string{"refused: {{reason}}", "closed: {{reason}}"}},
+	{"Refused and closed", "How many clients are refused, and how many connections are closed by the nodes, within $__rate_interval, and why: docs/LOGS.md says what the reasons mean.", "short",
+		[]string{"sum by (reason) (" + grown("sluice_refused_by_reason_total") + ") > 0", "sum by (reason) (" + grown("sluice_closed_by_reason_total") + ") > 0"}, []string{"refused: {{reason}}", "closed: {{reason}}"}},
 	{"What goes out, by dialect", "Messages handed to clients, by what these speak.", "ops", []string{"sum by (dialect) (rate(sluice_messages_out_total{%s}[$__rate_interval]))"}, []string{"{{dialect}}"}},
 	{"Reactors", "How long reactors leave waiting what comes (99 %), and the longest turn of any.", "s",
 		[]string{"histogram_quantile(0.99, sum by (le) (rate(sluice_reactor_lag_seconds_bucket{%s}[$__rate_interval])))", "max(sluice_reactor_longest_turn_seconds{%s})"}, []string{"lag", "longest turn"}},
@@ -55,7 +56,7 @@ var ofProcess = []panel{
 	{"Memory", "Memory that the process has of the machine, and of that what Go's heap has.", "bytes", []string{"process_resident_memory_bytes{%s}", "go_memstats_heap_inuse_bytes{%s}"}, []string{"{{instance}}", "{{instance}} heap"}},
 	{"Processors", "Processors that the process is busy on, and those of them that collect garbage.", "short",
 		[]string{"rate(process_cpu_seconds_total{%s}[$__rate_interval])", "rate(go_cpu_classes_gc_total_cpu_seconds_total{%s}[$__rate_interval])"}, []string{"{{instance}}", "{{instance}} garbage"}},
-	{"Open files", "Of which each client takes one.", "short", []string{"process_open_fds{%s}", "process_max_fds{%s}"}, []string{"{{instance}}", "{{instance}} most"}},
+	{"Open files", "Of which each client takes one, as a part of those that the process may open.", "percentunit", []string{"process_open_fds{%s} / process_max_fds{%s}"}, []string{"{{instance}}"}},
 	{"Goroutines", "They do not become more with more clients.", "short", []string{"go_goroutines{%s}"}, []string{"{{instance}}"}},
 	quantiles(shown{name: "go_sched_pauses_total_gc_seconds", help: "For how long the garbage collector stops everything."}),
 	quantiles(shown{name: "go_sched_latencies_seconds", help: "How long what could run waits for a processor: high where the machine is too small, or a limit (CPU quota) holds the process back."}),
@@ -67,36 +68,72 @@ type panel struct {
 	queries, legends         []string
 }
 
-// panelOf is a metric as a graph.
+// steady are the counters of what happens all the time, by how their names begin after sluice_: they are shown as rates. What others count
+// happens seldom, and a rate of 0.017 a second would not say that it was one.
+var steady = []string{"messages_", "bytes_", "writes_", "sends_", "blocked_", "deliveries_", "direct_total", "namespace_", "redis_link_", "redis_probes_", "unwanted_",
+	"inbox_written_", "rpc_calls_", "rpc_answers_", "errands_total", "presence_written_", "accepted_", "upgrades_", "streams_", "tls_handshakes_", "reactor_turns_", "api_commands_"}
+
+// sparse are those labelled metrics of whose series most are 0 most of the time: only the others are shown.
+var sparse = []string{"channel_gaps_", "limits_", "reactor_stalls_", "tls_failures_", "tls_handshakes_total", "closed_", "refused_", "api_commands_"}
+
+func among(name string, prefixes []string) bool {
+	return slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(name, "sluice_"+p) })
+}
+
+// panelOf is a metric as a graph. One without labels has a line for each node; one with labels has a line for each of their values, all
+// chosen nodes together: for each of both there would be too many to tell apart.
 func panelOf(f shown) panel {
-	query, unit, legend := f.name+"{%s}", "short", "{{instance}}"
+	query, unit, legend, description := f.name+"{%s}", "short", "{{instance}}", f.help
 	switch {
 	case strings.HasSuffix(f.name, "_seconds"):
 		unit = "s"
 	case strings.HasSuffix(f.name, "_bytes"):
 		unit = "bytes"
 	}
-	if f.kind == "histogram" {
+	switch {
+	case f.kind == "histogram":
 		return quantiles(f)
-	}
-	if f.kind == "counter" {
+	case f.kind == "counter" && among(f.name, steady):
 		query, unit = "rate("+query+"[$__rate_interval])", "ops"
-		if strings.HasPrefix(f.name, "sluice_bytes_") {
+		if strings.Contains(f.name, "_bytes_") {
 			unit = "Bps"
 		}
+	case f.kind == "counter":
+		query = grown(f.name)
+		description += " So many within $__rate_interval."
 	}
-	for _, label := range f.labels {
-		legend += " {{" + label + "}}"
+	if len(f.labels) > 0 {
+		query, legend = together(f)+" by ("+strings.Join(f.labels, ", ")+") ("+query+")", "{{"+strings.Join(f.labels, "}} {{")+"}}"
 	}
-	return panel{f.name, f.help, unit, []string{query}, []string{legend}}
+	if slices.Contains(f.labels, "namespace") { // that of names without one has no name
+		query = `label_replace(` + query + `, "namespace", "(none)", "namespace", "")`
+	}
+	if among(f.name, sparse) {
+		query += " > 0"
+	}
+	return panel{f.name, description, unit, []string{query}, []string{legend}}
 }
 
-// quantiles is a histogram as a graph: what half, and all but one in a hundred and in a thousand, are below.
+// grown is by how much counters have grown within the interval. increase() would extrapolate one to 1.33, and not see the first time where
+// a series begins with it.
+func grown(name string) string {
+	return "clamp_min(" + name + "{%s} - (" + name + "{%s} offset $__rate_interval or " + name + "{%s} * 0), 0)"
+}
+
+// together is how a metric with labels is put together from those of the nodes. All nodes look at the same inbox, and the worst link counts.
+func together(f shown) string {
+	if f.kind == "gauge" && (strings.HasPrefix(f.name, "sluice_inbox_") || strings.HasPrefix(f.name, "sluice_redis_")) {
+		return "max"
+	}
+	return "sum"
+}
+
+// quantiles is a histogram as a graph: what half, and all but one in a hundred and in a thousand, are below, all chosen nodes together.
 func quantiles(f shown) panel {
 	p := panel{title: f.name, description: f.help, unit: "s"}
-	for _, q := range []string{"0.5", "0.99", "0.999"} {
-		p.queries = append(p.queries, "histogram_quantile("+q+", sum by (instance, le) (rate("+f.name+"_bucket{%s}[$__rate_interval])))")
-		p.legends = append(p.legends, "{{instance}} "+q)
+	for _, q := range []struct{ of, name string }{{"0.5", "half"}, {"0.99", "99 %"}, {"0.999", "99.9 %"}} {
+		p.queries = append(p.queries, "histogram_quantile("+q.of+", sum by (le) (rate("+f.name+"_bucket{%s}[$__rate_interval])))")
+		p.legends = append(p.legends, q.name)
 	}
 	return p
 }
@@ -124,7 +161,11 @@ func board(all figures) ([]byte, error) {
 		}
 		return map[string]any{
 			"type": "timeseries", "title": p.title, "description": p.description, "targets": targets,
-			"datasource":  map[string]string{"type": "prometheus", "uid": "${datasource}"},
+			"datasource": map[string]string{"type": "prometheus", "uid": "${datasource}"},
+			"options": map[string]any{
+				"legend":  map[string]any{"displayMode": "list", "placement": "bottom", "showLegend": true},
+				"tooltip": map[string]any{"mode": "multi", "sort": "desc"},
+			},
 			"fieldConfig": map[string]any{"defaults": map[string]any{"unit": p.unit, "min": 0}, "overrides": []any{}},
 		}
 	}

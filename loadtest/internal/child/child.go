@@ -75,7 +75,7 @@ func (c *Child) Ended() bool {
 }
 
 // patience is how long a process may take to end when it is told to.
-const patience = 30 * time.Second
+const patience = 2 * time.Minute
 
 // End sends a signal that is to end the process, kills it where that takes too long, and returns how it ended.
 func (c *Child) End(s syscall.Signal) error {
