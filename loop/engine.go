@@ -201,6 +201,9 @@ func (e *Engine) tick() {
 // now is the time since the engine began, on the monotonic clock.
 func (e *Engine) now() time.Duration { return time.Since(e.began) }
 
+// ticked is the time in ticks. Unlike that of reactors it never stands still.
+func (e *Engine) ticked() uint32 { return uint32(e.now() / tickLength) }
+
 // left counts a socket out.
 func (e *Engine) left() { e.total.Add(-1) }
 

@@ -24,7 +24,7 @@ func (c *Conn) Look() Look {
 	c.r.owner.check()
 	now := c.r.wheel.now
 	l := Look{
-		Age:     time.Duration(now-c.r.conns.born(c.id)) * tickLength,
+		Age:     c.Age(),
 		Silent:  time.Duration(now-c.seen) * tickLength,
 		Pinged:  c.marks.has(markPinged),
 		Opened:  c.state >= open,
@@ -46,5 +46,5 @@ func (c *Conn) Look() Look {
 // Age is how long the reactor has had the connection, to a tenth of a second. It may be asked in Handler.OnClose, too.
 func (c *Conn) Age() time.Duration {
 	c.r.owner.check()
-	return time.Duration(c.r.wheel.now-c.r.conns.born(c.id)) * tickLength
+	return time.Duration(c.r.engine.ticked()-c.r.conns.born(c.id)) * tickLength
 }

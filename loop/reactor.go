@@ -131,7 +131,7 @@ func (r *Reactor) OnOpen(g gnet.Conn) ([]byte, gnet.Action) {
 	forget(g.RemoteAddr())
 	c.fd = int32(g.Fd())
 	c.id = r.conns.add(c, r.index)
-	r.conns.bear(c.id, r.wheel.now)
+	r.conns.bear(c.id, r.engine.ticked())
 	r.wheel.set(c, r.wheel.after(r.opts.HandshakeTimeout))
 	r.count.connections.Add(1)
 	c.traffic().open.Add(1)

@@ -31,7 +31,7 @@ type table struct {
 type entry struct {
 	conn       *Conn
 	generation uint32
-	born       uint32 // tick in which conn came
+	born       uint32 // the engine's tick in which conn came
 }
 
 // add gives c a slot and returns its identity.
