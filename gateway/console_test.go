@@ -26,7 +26,7 @@ import (
 // folder to keep screenshots in.
 func runPage(t *testing.T, script string, environ ...string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "node", filepath.Join("admin", "testdata", script))
 	cmd.WaitDelay = time.Second

@@ -43,11 +43,13 @@ type testNode struct {
 }
 
 // startNode starts a node with the given flags, on free ports; without --redis on
-// an embedded broker of its own. Clients that do not read answer no pings, and a test may
-// take long on a busy machine: so there are none, unless they are asked for.
+// an embedded broker of its own. Clients that do not read answer no pings, a test may take
+// long on a busy machine, and so may a handshake: where that is not what is tested, flags say
+// otherwise.
 func startNode(t *testing.T, args ...string) *testNode {
 	t.Helper()
-	base := []string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--shutdown-timeout", "5s", "--ping-interval", noPings}
+	base := []string{"--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", "--redis", "embedded://127.0.0.1:0", "--shutdown-timeout", "5s",
+		"--ping-interval", noPings, "--handshake-timeout", "1m"}
 	c, err := config.Load(append(base, args...), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -73,6 +75,7 @@ func startNode(t *testing.T, args ...string) *testNode {
 		if err != nil {
 			t.Fatal(err)
 		}
+		o.DialTimeout, o.ReadTimeout, o.WriteTimeout = patience, patience, patience // what is late is not to be said again
 		n.redis = redis.NewClient(o)
 		t.Cleanup(func() { _ = n.redis.Close() }) // only the test's own client
 	}

@@ -175,7 +175,7 @@ func (c gorillaClient) send(kind int, payload []byte) error { return c.WriteMess
 // receive has a deadline of its own each time: the longest message alone takes seconds
 // to inflate under the race detector.
 func (c gorillaClient) receive() (int, []byte, error) {
-	if err := c.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	if err := c.SetReadDeadline(time.Now().Add(3 * patience)); err != nil {
 		return 0, nil, err
 	}
 	return c.ReadMessage()
@@ -444,7 +444,7 @@ func (c *gwsClient) next() gwsEvent {
 	select {
 	case e := <-c.events:
 		return e
-	case <-time.After(patience):
+	case <-time.After(3 * patience):
 		return gwsEvent{err: errors.New("nothing came")}
 	}
 }

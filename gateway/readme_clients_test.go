@@ -48,11 +48,11 @@ func TestReadmeClients(t *testing.T) {
 		case strings.Contains(line, "PUBLISH 'sluice:#42'"):
 			c.wantText("for all devices of user 42")
 		case strings.Contains(line, "sluice_subscribe"):
-			eventually(t, "it is subscribed", func() error { return n.reported("subscribe") })
+			n.heard("news", 1)
 			n.publish("news", "to 42")
 			c.wantText("to 42")
 		case strings.Contains(line, "sluice_unsubscribe"):
-			eventually(t, "it is not any more", func() error { return n.reported("unsubscribe") })
+			n.heard("news", 0)
 		case strings.Contains(line, "sluice_disconnect"):
 			if reason := c.wantClose(4000); reason != "see you" {
 				t.Errorf("the reason is %q", reason)
@@ -64,10 +64,14 @@ func TestReadmeClients(t *testing.T) {
 	}
 }
 
-// reported is nil when the inbox has an entry of this type.
-func (n *testNode) reported(kind string) error {
-	if len(n.entries(kind)) == 0 {
-		return fmt.Errorf("no %s entry", kind)
-	}
-	return nil
+// heard waits until so many nodes have subscribed a channel.
+func (n *testNode) heard(channel string, nodes int64) {
+	n.t.Helper()
+	eventually(n.t, fmt.Sprintf("%d nodes hear %s", nodes, channel), func() error {
+		numbers, err := n.redis.PubSubNumSub(n.t.Context(), "sluice:"+channel).Result()
+		if err == nil && numbers["sluice:"+channel] != nodes {
+			err = fmt.Errorf("%d do", numbers["sluice:"+channel])
+		}
+		return err
+	})
 }

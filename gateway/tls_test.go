@@ -162,14 +162,17 @@ func TestTLS(t *testing.T) {
 		}
 	})
 	t.Run("page", func(t *testing.T) {
-		response, err := client.Get("https://" + address + "/readyz")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer response.Body.Close()
-		if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != 200 || response.Proto != "HTTP/1.1" {
-			t.Errorf("%s %s %q, %v", response.Proto, response.Status, body, err)
-		}
+		eventually(t, "the page says that it is ready", func() error { // a node that was held up is not for a moment
+			response, err := client.Get("https://" + address + "/readyz")
+			if err != nil {
+				return err
+			}
+			defer response.Body.Close()
+			if body, err := io.ReadAll(response.Body); err != nil || response.StatusCode != 200 || response.Proto != "HTTP/1.1" {
+				return fmt.Errorf("%s %s %q, %w", response.Proto, response.Status, body, err)
+			}
+			return nil
+		})
 	})
 	t.Run("without TLS", func(t *testing.T) {
 		response, err := http.Get("http://" + address + "/healthz")
@@ -182,11 +185,14 @@ func TestTLS(t *testing.T) {
 		}
 	})
 	t.Run("health", func(t *testing.T) {
-		var out bytes.Buffer
-		p := &program{ctx: ctx, stdout: &out, stderr: &out}
-		if status := run([]string{"health", "--ready", "--listen", address, "--admin", "", "--tls-cert", cert, "--tls-key", key}, p); status != 0 {
-			t.Errorf("%d: %s", status, &out)
-		}
+		eventually(t, "it is ready", func() error { // a node that was held up is not for a moment
+			var out bytes.Buffer
+			p := &program{ctx: ctx, stdout: &out, stderr: &out}
+			if status := run([]string{"health", "--ready", "--listen", address, "--admin", "", "--tls-cert", cert, "--tls-key", key}, p); status != 0 {
+				return fmt.Errorf("%d: %s", status, &out)
+			}
+			return nil
+		})
 	})
 	t.Run("curl", func(t *testing.T) {
 		out, err := exec.CommandContext(ctx, "curl", "--silent", "--show-error", "--noproxy", "*", "--cacert", a.file, "https://"+address+"/healthz").CombinedOutput()
