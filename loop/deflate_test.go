@@ -160,7 +160,7 @@ func TestDeflateOfWhatCannotBeCompressed(t *testing.T) {
 	if err := ws.WriteMessage(websocket.BinaryMessage, payload); err != nil {
 		t.Fatal(err)
 	}
-	patient(t, ws)
+	patientFor(t, ws, most)
 	if _, got, err := ws.ReadMessage(); err != nil || !bytes.Equal(got, payload) {
 		t.Fatalf("%d bytes came back, %v", len(got), err)
 	}

@@ -12,7 +12,7 @@ import (
 )
 
 func TestEcho(t *testing.T) {
-	n := start(t, Options{Reactors: 2, Decoder: codec.DecoderOptions{MaxMessage: 16 << 20, MaxFragments: 65537}}, &script{})
+	n := start(t, Options{Reactors: 2, MessageTimeout: 10 * patience, Decoder: codec.DecoderOptions{MaxMessage: 16 << 20, MaxFragments: 65537}}, &script{})
 	ws := dial(t, n.addr)
 	for _, size := range []int{0, 1, 125, 126, 65535, 65536, corkFrame - 4, corkFrame, 1 << 20, 16 << 20, 3} {
 		p := make([]byte, size)
@@ -21,7 +21,7 @@ func TestEcho(t *testing.T) {
 		}
 		sent := make(chan error, 1)
 		go func() { sent <- ws.WriteMessage(websocket.BinaryMessage, p) }()
-		patient(t, ws)
+		patientFor(t, ws, size)
 		_, got, err := ws.ReadMessage()
 		if err := errors.Join(err, <-sent); err != nil {
 			t.Fatalf("%d bytes: %v", size, err)

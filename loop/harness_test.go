@@ -225,7 +225,13 @@ func dial(t *testing.T, addr string) *websocket.Conn {
 // patient gives what is read from a connection next all the time that a test waits.
 func patient(t *testing.T, conn interface{ SetReadDeadline(time.Time) error }) {
 	t.Helper()
-	if err := conn.SetReadDeadline(time.Now().Add(patience)); err != nil {
+	patientFor(t, conn, 0)
+}
+
+// patientFor is patient where so many bytes are to go there and come back.
+func patientFor(t *testing.T, conn interface{ SetReadDeadline(time.Time) error }, size int) {
+	t.Helper()
+	if err := conn.SetReadDeadline(time.Now().Add(patience * time.Duration(1+size>>20))); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -105,7 +105,7 @@ func TestTLSEcho(t *testing.T) {
 				want := numbered(size, size)
 				var writer sync.WaitGroup
 				writer.Go(func() { _ = ws.WriteMessage(websocket.BinaryMessage, want) }) // the read says whether it came
-				patient(t, ws)
+				patientFor(t, ws, size)
 				if _, got, err := ws.ReadMessage(); err != nil || !bytes.Equal(got, want) {
 					t.Fatalf("%d bytes: %d came back, %v", len(want), len(got), err)
 				}
