@@ -17,6 +17,7 @@ import (
 	"sluice/gateway/admin"
 	"sluice/gateway/hostile"
 	"sluice/pubsub"
+	"sluice/pubsub/redisproc"
 	"sluice/pubsub/redistest"
 )
 
@@ -169,11 +170,13 @@ func TestNodesOnAnyRedis(t *testing.T) {
 	}{
 		{"Sentinel", func(t *testing.T) (string, func()) {
 			g := redistest.StartSentinel(t)
+			g.Bear(redisproc.Patience)
 			g.AwaitOK()
 			return g.URL, func() { g.Failover() }
 		}},
 		{"Cluster", func(t *testing.T) (string, func()) {
 			c := redistest.StartCluster(t)
+			c.Bear(redisproc.Patience)
 			c.AwaitOK()
 			return c.URL, func() {
 				slot := c.Slot("sluice:{nodes}")
