@@ -225,13 +225,15 @@ func TestShutdownWaitsForTheHandler(t *testing.T) {
 		time.Sleep(50 * time.Millisecond) // it takes its time
 		told.Add(1)
 	}})
+	var all []*raw
 	for range clients {
-		c := dialOpen(t, n.addr, 0)
-		go c.all() // answers nothing, and is gone when the socket is
+		all = append(all, dialOpen(t, n.addr, 0))
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	n.tellAll(endAll{abort: true})
+	for _, c := range all {
+		c.Close()
+	}
 	n.Shutdown(ctx, 1001, "")
 	if got := told.Load(); got != clients {
 		t.Errorf("Shutdown returned when the handler was told of %d of %d ends", got, clients)
