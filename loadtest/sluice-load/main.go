@@ -36,6 +36,9 @@ type common struct {
 	Timeout     time.Duration `default:"10s" help:"For a handshake, a close handshake, the first message of a subscription."`
 	Source      string        `help:"First local address to bind to; the next ones follow, one per 25,000 connections. Default on IPv4 loopback: 127.0.0.1 on; else the kernel's choice."`
 	Header      []string      `sep:"none" placeholder:"'NAME: VALUE'" help:"Further request header; may be repeated."`
+	Insecure    bool          `help:"With wss:// and https:// take any certificate."`
+	CA          string        `name:"ca" placeholder:"FILE" help:"With wss:// and https:// trust the certificates in this file, and no others."`
+	Tickets     bool          `help:"With wss:// and https:// come with a ticket of an earlier connection, where there is one: short handshakes in place of whole ones."`
 	Also        []string      `sep:"none" placeholder:"URL" help:"Another node to connect to, in turn with --url; may be repeated."`
 	Greets      bool          `help:"The server says things of its own besides what is published, as in sluice.v1."`
 	Answer      []string      `sep:"none" placeholder:"TEXT=REPLY" help:"When the server sends exactly this, alone or as a line of a message, reply that: for servers with pings of their own; may be repeated."`

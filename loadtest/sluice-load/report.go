@@ -43,6 +43,7 @@ type Connections struct {
 	Asked        int64   `json:"asked"`
 	Opened       int64   `json:"opened"`
 	Failed       int64   `json:"failed"`
+	Resumed      int64   `json:"tls_resumed,omitempty"` // TLS handshakes that a ticket made short
 	PerSecond    float64 `json:"per_second"`
 	ServerMicros float64 `json:"server_cpu_us_per_handshake"`
 	Handshake    Latency `json:"handshake"` // connect(2) to the whole 101
@@ -187,6 +188,9 @@ func (r *Report) rows(row func(label, format string, args ...any)) {
 	if c := r.Connections; c != nil {
 		row("connections", "%d of %d opened in %.2f s, %.0f/s", c.Opened, c.Asked, c.Cost.Seconds, c.PerSecond)
 		row("  handshake", "%v", c.Handshake)
+		if c.Resumed > 0 {
+			row("  of TLS", "%d with a ticket, %d whole", c.Resumed, c.Opened-c.Resumed)
+		}
 		c.Cost.table(row, "handshake", c.ServerMicros)
 	}
 	if r.Storm != nil {

@@ -76,6 +76,9 @@ func (r *run) start(o fleet.Options, newScript func(worker int) fleet.Script) er
 	if err := fleet.NeedFiles(r.own); err != nil {
 		return err
 	}
+	if o.TLS, err = r.o.tls(); err != nil {
+		return err
+	}
 	o.Target, o.Workers, o.Concurrency, o.Timeout = target, r.o.Workers, r.o.Concurrency, r.o.Timeout
 	if o.Rate == 0 {
 		o.Rate = r.o.DialRate
@@ -173,7 +176,7 @@ func (r *run) connect() error {
 		return err
 	}
 	s := r.stats()
-	r.report.Connections = &Connections{Asked: n, Opened: s.Opened, Failed: s.Failed,
+	r.report.Connections = &Connections{Asked: n, Opened: s.Opened, Failed: s.Failed, Resumed: s.Resumed,
 		Cost: after.since(before), Handshake: latency(r.handshakes())}
 	r.report.Connections.PerSecond = float64(s.Opened) / r.report.Connections.Cost.Seconds
 	r.report.Connections.ServerMicros = r.report.Connections.Cost.perUnit(s.Opened)

@@ -275,7 +275,7 @@ func TestWrongSettings(t *testing.T) {
 		{"fanout --burst 100", "want 1..64"},
 		{"fanout --channels 20000", "at least one subscriber"},
 		{"fanout --url ws://127.0.0.1:1/x --channels 2", "needs {channel}"},
-		{"fanout --url wss://127.0.0.1:1/x", "TLS is not spoken"},
+		{"fanout --url ftp://127.0.0.1:1/x", "want ws://"},
 		{"idle --processes 0", "want 1..10000"},
 		{"idle -n 3 --processes 4", "want 1..3"},
 		{"echo --processes 2", "echo has one"},

@@ -14,6 +14,7 @@ type state uint8
 
 const (
 	connecting state = iota // connect(2) is under way
+	securing                // the TLS handshake is under way
 	upgrading               // the upgrade request is sent
 	open                    // the 101 has come
 	closing                 // our close frame is sent
@@ -48,6 +49,7 @@ type Conn struct {
 	frag    []byte // the fragments so far of a fragmented message; of an event stream in chunks, the beginning of an event
 	sse     bool   // it is an event stream
 	chunk   chunk
+	secure  *secure // nil: it speaks no TLS
 }
 
 // Send sends one message (op is text or binary). What is sent within one call of the Script to the same connection leaves
@@ -99,7 +101,7 @@ func (c *Conn) closed(payload []byte) {
 	case closing:
 		c.state = closed
 		c.w.count.CloseFrames++
-	case connecting, upgrading, closed, dead: // there are no frames then
+	case connecting, securing, upgrading, closed, dead: // there are no frames then
 	}
 }
 
@@ -107,12 +109,15 @@ func (c *Conn) closed(payload []byte) {
 func (c *Conn) end(why string) {
 	was := c.state
 	c.state = dead
+	if was == securing {
+		c.secure.abandon()
+	}
 	c.w.forget(c)
 	if why != "" {
 		c.w.fault(why)
 	}
 	switch was {
-	case connecting, upgrading:
+	case connecting, securing, upgrading:
 		c.w.count.Failed++
 		c.w.dial.inflight--
 	default:
@@ -129,8 +134,34 @@ func (c *Conn) end(why string) {
 	c.w.ended(c.ID, was >= open)
 }
 
-// readable reads once and handles what came. The epoll set is level-triggered: what is left is reported again.
+// readable reads once and handles what came. The epoll set is level-triggered: what is left is reported again, but for what TLS
+// has in it, of which the kernel knows nothing.
 func (c *Conn) readable() {
+	if c.secure == nil {
+		c.take()
+		return
+	}
+	switch n, errno := c.fill(); {
+	case n > 0:
+		for c.state != dead && c.take() {
+		}
+	case n == 0:
+		c.eof()
+	case errno != unix.EAGAIN && errno != unix.EINTR:
+		c.broken(errno)
+	}
+}
+
+// receive is rawRead, of what has been sealed where that is spoken.
+func (c *Conn) receive(b []byte) (int, unix.Errno) {
+	if c.secure != nil {
+		return c.secure.read(b)
+	}
+	return rawRead(c.fd, b)
+}
+
+// take reads once and handles what came, and reports whether anything did.
+func (c *Conn) take() bool {
 	w := c.w
 	var data []byte
 	var n int
@@ -141,12 +172,12 @@ func (c *Conn) readable() {
 			c.carry = append(make([]byte, 0, c.need), c.carry...)
 		}
 		have := len(c.carry)
-		n, errno = rawRead(c.fd, c.carry[have:c.need])
+		n, errno = c.receive(c.carry[have:c.need])
 		c.carry = c.carry[:have+max(n, 0)]
 		data = c.carry
 	} else {
 		have := copy(w.buf, c.carry)
-		n, errno = rawRead(c.fd, w.buf[have:])
+		n, errno = c.receive(w.buf[have:])
 		data = w.buf[:have+max(n, 0)]
 	}
 	switch {
@@ -154,12 +185,12 @@ func (c *Conn) readable() {
 		w.count.Bytes += int64(n)
 	case n == 0:
 		c.eof()
-		return
+		return false
 	case errno == unix.EAGAIN || errno == unix.EINTR:
-		return
+		return false
 	default:
 		c.broken(errno)
-		return
+		return false
 	}
 	now := Now()
 	used, err := 0, error(nil)
@@ -176,13 +207,14 @@ func (c *Conn) readable() {
 		used += more
 	}
 	if c.state == dead {
-		return
+		return false
 	}
 	if err != nil {
 		c.end(err.Error())
-		return
+		return false
 	}
 	c.keep(data[used:])
+	return true
 }
 
 // keep stores the beginning of a frame. Most reads end with a whole frame: then nothing is held.
@@ -210,6 +242,10 @@ func (c *Conn) eof() {
 }
 
 func (c *Conn) broken(errno unix.Errno) {
+	if c.secure != nil && c.secure.fault != nil {
+		c.end("TLS: " + c.secure.fault.Error())
+		return
+	}
 	switch c.state {
 	case closed:
 		c.end("") // both close frames have been exchanged: the WebSocket connection is over (RFC 6455 §7.1.4)

@@ -118,7 +118,7 @@ func bindSource(fd int, addr netip.Addr) error {
 	return unix.Bind(fd, sockaddr(netip.AddrPortFrom(addr, 0)))
 }
 
-// connected takes the result of connect(2) and sends the upgrade request.
+// connected takes the result of connect(2) and sends the upgrade request, over TLS where the target wants that.
 func (w *Worker) connected(c *Conn) {
 	code, err := unix.GetsockoptInt(c.fd, unix.SOL_SOCKET, unix.SO_ERROR)
 	if err == nil && code != 0 {
@@ -128,8 +128,17 @@ func (w *Worker) connected(c *Conn) {
 		c.end("connect: " + errname(err))
 		return
 	}
+	if t := w.o.target(c.ID); t.secure {
+		w.shake(c, t.config)
+		return
+	}
 	c.state = upgrading
 	w.interest(c)
+	w.ask(c)
+}
+
+// ask sends the upgrade request.
+func (w *Worker) ask(c *Conn) {
 	w.scratch = append(w.scratch, w.o.target(c.ID).request(w.o.Channel(c.ID), w.o.since(c.ID))...)
 }
 
@@ -159,7 +168,7 @@ func (w *Worker) expire(now int64) {
 		switch c.state {
 		case connecting:
 			c.end("connect: no answer in time")
-		case upgrading:
+		case securing, upgrading:
 			c.end("handshake: no answer in time")
 		case open, closing, closed, dead: // it made it
 		}
@@ -170,7 +179,7 @@ func (w *Worker) expire(now int64) {
 			c.end("close: no close frame in time")
 		case closed:
 			c.end("close: the server did not close the connection in time")
-		case connecting, upgrading, open, dead: // not closing
+		case connecting, securing, upgrading, open, dead: // not closing
 		}
 	}
 	for c := w.holdUntil.next(now); c != nil; c = w.holdUntil.next(now) {

@@ -1,7 +1,7 @@
 // Package fleet holds many WebSocket client connections on few threads, cheaply enough to be the smaller half of a measurement.
 //
 // A Fleet is a handful of workers. Each worker is one goroutine on its own thread with one epoll instance and raw non-blocking
-// sockets: no goroutine, no timer and no buffer per connection. What comes in is a Target (a ws:// URL, or an http:// one of an event
+// sockets: no goroutine, no timer and no buffer per connection, but for what crypto/tls keeps of one, and a goroutine for the time of its handshake. What comes in is a Target (a ws:// or wss:// URL, or an http:// or https:// one of an event
 // stream), Options, and one Script
 // per worker; what goes out are the Script's calls, Stats, and errors counted by kind.
 //

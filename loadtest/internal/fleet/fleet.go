@@ -1,6 +1,7 @@
 package fleet
 
 import (
+	"crypto/tls"
 	"fmt"
 	"math"
 	"net/netip"
@@ -26,6 +27,7 @@ type Options struct {
 	Life        *Life               // nil: connections stay
 	Answers     map[string]string   // what a server says in text, and what it is answered; the Script does not see it where it is the whole message
 	Narrow      int                 // the first so many connections take little at a time, as those that stall over a network: Ethernet's segments, a small receive buffer
+	TLS         *tls.Config         // what wss:// and https:// targets are spoken to with, its ServerName left empty; nil: as is usual
 	Most        int                 // connections alive at once, whatever their state; 0: no bound
 
 	// Again is told, on its worker, of each connection that has ended, and whether it had been open, and says after what time one with
@@ -52,6 +54,7 @@ func (o *Options) since(id int) string {
 type Stats struct {
 	Started     int64 // connect(2) was called
 	Opened      int64 // the 101 came
+	Resumed     int64 // TLS handshakes that a ticket made short
 	Failed      int64 // no 101
 	Alive       int64 // not ended yet, in any state, as of each worker's last turn
 	Open        int64 // open now
@@ -68,6 +71,7 @@ type Stats struct {
 func (s *Stats) Add(o Stats) {
 	s.Started += o.Started
 	s.Opened += o.Opened
+	s.Resumed += o.Resumed
 	s.Failed += o.Failed
 	s.Alive += o.Alive
 	s.Open += o.Open
@@ -91,6 +95,9 @@ func Start(o Options, newScript func(worker int) Script) (*Fleet, error) {
 	o.Workers = max(o.Workers, 1)
 	o.Concurrency = max(o.Concurrency, o.Workers)
 	o.PerSource = max(o.PerSource, 1)
+	for _, t := range append([]*Target{o.Target}, o.Also...) {
+		t.secureWith(o.TLS)
+	}
 	f := &Fleet{}
 	for i := range o.Workers {
 		w, err := newWorker(i, &o)
@@ -139,12 +146,17 @@ func (f *Fleet) Each(task func(*Worker)) {
 	var done sync.WaitGroup
 	for _, w := range f.workers {
 		done.Add(1)
-		w.mu.Lock()
-		w.tasks = append(w.tasks, func() { defer done.Done(); task(w) })
-		w.mu.Unlock()
-		w.kick()
+		w.post(func() { defer done.Done(); task(w) })
 	}
 	done.Wait()
+}
+
+// post has the worker run a task.
+func (w *Worker) post(task func()) {
+	w.mu.Lock()
+	w.tasks = append(w.tasks, task)
+	w.mu.Unlock()
+	w.kick()
 }
 
 // kick wakes the worker. An eventfd write can fail only when its counter is full, and then it is readable anyway.

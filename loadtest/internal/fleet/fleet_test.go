@@ -25,11 +25,14 @@ type talk struct {
 	serving sync.WaitGroup
 }
 
-// listen serves every connection with serve, given the value of Sec-WebSocket-Key.
-func listen(t *testing.T, serve func(c net.Conn, in *bufio.Reader, key string)) *talk {
+// listen serves every connection with serve, given the value of Sec-WebSocket-Key; of a listener that wrap makes, where one does.
+func listen(t *testing.T, serve func(c net.Conn, in *bufio.Reader, key string), wrap ...func(net.Listener) net.Listener) *talk {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)
+	}
+	for _, w := range wrap {
+		l = w(l)
 	}
 	s := &talk{Listener: l}
 	s.serving.Go(func() {
@@ -356,7 +359,9 @@ func TestTargets(t *testing.T) {
 		{"ws://127.0.0.1", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n", ""},
 		{"ws://127.0.0.1?x=1", "GET /?x=1 HTTP/1.1\r\n", ""},
 		{"http://127.0.0.1/sse?channel={channel}", "GET /sse?channel=a+b HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n", ""},
-		{"https://127.0.0.1/", "", "want ws://"},
+		{"https://127.0.0.1/", "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nAccept: text/event-stream\r\n", ""},
+		{"wss://127.0.0.1/ws", "GET /ws HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Upgrade\r\n", ""},
+		{"ftp://127.0.0.1/", "", "want ws://"},
 		{"ws://127.0.0.1:http-but-no/", "", "invalid port"},
 	} {
 		target, err := NewTarget(test.url, nil)

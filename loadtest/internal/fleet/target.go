@@ -2,6 +2,7 @@ package fleet
 
 import (
 	"crypto/rand"
+	"crypto/tls"
 	"encoding/base64"
 	"fmt"
 	"net"
@@ -18,26 +19,30 @@ import (
 type Target struct {
 	url     string // with {channel} where a connection's channel belongs, and {since} for its position
 	headers []string
-	host    string
+	host    string // with its port, where the URL has one
+	name    string // without
 	addr    netip.AddrPort
-	key     string // Sec-WebSocket-Key, one for all: what is measured does not depend on it
-	stream  bool   // http://: an event stream is asked for, not a WebSocket
-	accept  string // the only right answer to key (RFC 6455 §4.2.2)
+	key     string      // Sec-WebSocket-Key, one for all: what is measured does not depend on it
+	stream  bool        // http:// or https://: an event stream is asked for, not a WebSocket
+	secure  bool        // wss:// or https://
+	config  *tls.Config // nil: not secure
+	accept  string      // the only right answer to key (RFC 6455 §4.2.2)
 }
 
-// NewTarget takes a ws:// URL, or an http:// URL of an event stream, in which {channel} and {since} are replaced per connection, and further header lines ("Name: value").
+// NewTarget takes a ws:// or wss:// URL, or an http:// or https:// URL of an event stream, in which {channel} and {since} are replaced per connection, and further header lines ("Name: value").
 // The host is resolved once.
 func NewTarget(rawURL string, headers []string) (*Target, error) {
 	u, err := url.Parse(strings.NewReplacer("{channel}", "channel", "{since}", "0").Replace(rawURL))
 	if err != nil {
 		return nil, fmt.Errorf("URL %q: %w", rawURL, err)
 	}
-	if u.Scheme != "ws" && u.Scheme != "http" || u.Host == "" {
-		return nil, fmt.Errorf("URL %q: want ws://host:port/path, or http:// of an event stream; TLS is not spoken here, measure behind its termination", rawURL)
+	plain, known := map[string]bool{"ws": true, "http": true, "wss": false, "https": false}[u.Scheme]
+	if !known || u.Host == "" {
+		return nil, fmt.Errorf("URL %q: want ws://host:port/path or wss://, or http:// or https:// of an event stream", rawURL)
 	}
 	port := u.Port()
 	if port == "" {
-		port = "80"
+		port = map[bool]string{true: "80", false: "443"}[plain]
 	}
 	tcp, err := net.ResolveTCPAddr("tcp", net.JoinHostPort(u.Hostname(), port))
 	if err != nil {
@@ -50,11 +55,25 @@ func NewTarget(rawURL string, headers []string) (*Target, error) {
 	}
 	nonce := make([]byte, 16)
 	rand.Read(nonce) // never fails (crypto/rand)
-	t := &Target{url: rawURL, headers: headers, host: u.Host, stream: u.Scheme == "http", key: base64.StdEncoding.EncodeToString(nonce)}
+	t := &Target{url: rawURL, headers: headers, host: u.Host, name: u.Hostname(), stream: u.Scheme[0] == 'h', secure: !plain, key: base64.StdEncoding.EncodeToString(nonce)}
 	addr := tcp.AddrPort()
 	t.addr = netip.AddrPortFrom(addr.Addr().Unmap(), addr.Port())
 	t.accept = string(codec.AppendAccept(nil, t.key))
 	return t, nil
+}
+
+// secureWith says how TLS is to be spoken, nil: as is usual.
+func (t *Target) secureWith(config *tls.Config) {
+	if !t.secure {
+		return
+	}
+	if config == nil {
+		config = &tls.Config{MinVersion: tls.VersionTLS12}
+	}
+	t.config = config.Clone()
+	if t.config.ServerName == "" {
+		t.config.ServerName = t.name
+	}
 }
 
 // Addr is the resolved address.

@@ -28,8 +28,11 @@ type Worker struct {
 	conns       []*Conn // by slot; nil: free
 	free        []int32
 	gen         int32
-	buf         []byte // the shared receive buffer; holds nothing between events
-	scratch     []byte // frames for the connection being handled; empty between events
+	buf         []byte         // the shared receive buffer; holds nothing between events
+	sealed      []byte         // the same for what TLS is to open; nil until there is any
+	records     []byte         // sealed for the connection being handled; empty between events
+	shaking     sync.WaitGroup // TLS handshakes
+	scratch     []byte         // frames for the connection being handled; empty between events
 	random      uint32
 	dial        dialing
 	again       comebacks
@@ -113,9 +116,13 @@ func (w *Worker) loop() {
 	}
 	for _, c := range w.conns {
 		if c != nil {
+			if c.state == securing {
+				c.secure.abandon()
+			}
 			_ = unix.Close(c.fd) // the run is over; nobody is left to hear of it
 		}
 	}
+	w.shaking.Wait()
 	_ = unix.Close(w.wake)
 	_ = unix.Close(w.epoll)
 }
@@ -182,8 +189,12 @@ func (w *Worker) event(e *unix.EpollEvent) {
 func (w *Worker) flush(c *Conn) {
 	b := w.scratch
 	w.scratch = b[:0]
-	if c.state == dead {
+	if c.state == dead || c.state == securing {
+		w.records = w.records[:0] // an alert, of one that has ended
 		return
+	}
+	if c.secure != nil {
+		b = c.secure.seal(b)
 	}
 	if len(c.out) > 0 {
 		c.out = append(c.out, b...)
@@ -230,7 +241,7 @@ func (w *Worker) forget(c *Conn) {
 	w.dial.alive--
 	w.free = append(w.free, c.slot)
 	_ = unix.Close(c.fd) // whatever it says, the descriptor is gone (close(2))
-	c.carry, c.out, c.frag = nil, nil, nil
+	c.carry, c.out, c.frag, c.secure = nil, nil, nil, nil
 }
 
 // fault counts one error by kind.
