@@ -19,7 +19,7 @@ import (
 )
 
 // files writes a certificate for name, "" for none, that is good for so many days.
-func files(t *testing.T, key crypto.Signer, name string, days int) Files {
+func files(t testing.TB, key crypto.Signer, name string, days int) Files {
 	t.Helper()
 	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().AddDate(0, 0, days)}
 	if name != "" {
@@ -43,7 +43,7 @@ func files(t *testing.T, key crypto.Signer, name string, days int) Files {
 	return f
 }
 
-func keys(t *testing.T) (*ecdsa.PrivateKey, *rsa.PrivateKey) {
+func keys(t testing.TB) (*ecdsa.PrivateKey, *rsa.PrivateKey) {
 	t.Helper()
 	elliptical, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
