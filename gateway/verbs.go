@@ -111,6 +111,7 @@ func (serveVerb) Run(p *program) error {
 	if err != nil {
 		return err
 	}
+	tuneProcessors(p.environ, len(a.engine.Reactors()))
 	a.logLost, a.level = queue.Dropped, func(name string) error { return level.UnmarshalText([]byte(name)) }
 	a.hups, a.load = p.hups(), p.config
 	for _, w := range c.Warnings() {
