@@ -115,7 +115,7 @@ func (e *Engine) admit(conn *net.TCPConn) {
 		e.dropped.Add(1)
 		_ = conn.SetLinger(0) // the peer is told by RST; it fails only where the peer is gone
 		_ = conn.Close()
-		e.log.Warn(droppedLine, zap.Int("limit", e.limit))
+		e.log.Warn("connections dropped: this node has as many as it may", zap.Int("limit", e.limit))
 		return
 	}
 	for {
@@ -133,8 +133,6 @@ func (e *Engine) admit(conn *net.TCPConn) {
 		}
 	}
 }
-
-const droppedLine = "connections dropped: this node has as many as it may"
 
 // arrived is a socket on its way to a reactor.
 type arrived struct {
