@@ -90,10 +90,17 @@ for part; do
 		load gc fanout $metrics -n "$n" --workers 1 --burst 32 --for 20s --url "$plain" --redis redis://127.0.0.1:16397
 		# shellcheck disable=SC2086
 		load gc-one fanout $metrics -n "$n" --workers 1 --for 20s --url "$plain" --redis redis://127.0.0.1:16397
+		# Without the threads that a node has to spare, for which the kernel may take the reactor's core for a while.
+		server='env GOMAXPROCS=1 taskset -c 0'
+		# shellcheck disable=SC2086
+		load gc-alone fanout $metrics -n "$n" --workers 1 --burst 32 --for 20s --url "$plain" --redis redis://127.0.0.1:16397
 		server= client=
-		for run in gc gc-one; do
-			what='in bursts'
-			[ "$run" = gc ] || what='one at a time'
+		for run in gc gc-one gc-alone; do
+			case $run in
+			gc) what='in bursts' ;;
+			gc-one) what='one at a time' ;;
+			gc-alone) what='in bursts, GOMAXPROCS=1' ;;
+			esac
 			line "pauses of the garbage collector above 0.92 ms, $n subscribers, $what" 0 \
 				"$(jq -r '.inside.spreads[] | select(.name == "go_sched_pauses_total_gc_seconds") | "\(.above) of \(.count)"' "$out/$run.json")"
 		done
