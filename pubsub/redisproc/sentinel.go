@@ -128,22 +128,39 @@ func (g *Sentinel) Failover() (*Server, error) {
 		return nil, err
 	}
 	var master *Server
+	var told time.Time // when Sentinel last said that it would
+	tell := func() error {
+		if time.Since(told) < tellAgain {
+			return nil
+		}
+		_, err := ask(g.Sentinels[0], func(ctx context.Context, c *redis.SentinelClient) (string, error) {
+			return c.Failover(ctx, MasterName).Result()
+		})
+		if err == nil {
+			told = time.Now()
+		}
+		return err
+	}
 	err = eventually("SENTINEL FAILOVER", func() error {
 		if master, err = g.Master(); err != nil {
 			return err
 		}
-		if master != old {
-			return isMaster(master)
+		if master == old {
+			return errors.Join(errors.New("the old master still is"), tell())
 		}
-		// It is refused while the last one is not over. On a busy machine Sentinel may
-		// give up, and has to be told again.
-		_, err := ask(g.Sentinels[0], func(ctx context.Context, c *redis.SentinelClient) (string, error) {
-			return c.Failover(ctx, MasterName).Result()
-		})
-		return errors.Join(errors.New("the old master still is"), err)
+		if err := isMaster(master); err != nil {
+			return errors.Join(err, tell())
+		}
+		return nil
 	})
 	return master, err
 }
+
+// tellAgain is how long Sentinel has for a failover. On a busy machine it may give up, or
+// name a server that has become a replica again; by itself it mends that only when it has
+// borne it for as long as a server may be silent. Told sooner, it might begin another one
+// just when the first is over.
+const tellAgain = 6 * time.Second
 
 // Bear has the Sentinels take servers for dead that have been silent for so long, in
 // place of a second: see Cluster.Bear.
