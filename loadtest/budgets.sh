@@ -1,5 +1,5 @@
 #!/bin/bash
-# The budgets of the hot path, measured in a row: one table of what is allowed and what it came to. Some twelve minutes on a
+# The budgets of the hot path, measured in a row: one table of what is allowed and what it came to. Some ten minutes on a
 # machine that does nothing else; figures of a busy one mean little, but for those that are ratios of the same run.
 #
 #   loadtest/budgets.sh                 everything

@@ -6,11 +6,13 @@ package hub
 type carrier struct {
 	lane      *lane  // that Redis confirmed the channel on last; nil: none yet
 	confirmed uint64 // that lane's epoch when it did; 0: it moved away since
-	moved     bool   // it moved away since
 }
 
 // isConfirmed says whether what is published now arrives.
-func (c *carrier) isConfirmed() bool { return c.lane != nil && c.confirmed == c.lane.epoch }
+func (c *carrier) isConfirmed() bool { return c.lane != nil && c.brings(c.lane) }
+
+// hasMoved says whether it has moved away from the lane that confirmed it last.
+func (c *carrier) hasMoved() bool { return c.lane != nil && c.confirmed == 0 }
 
 // brings says whether what a lane delivers is to be taken. A server that the channel has moved away
 // from may be a replica of the one that has it now, and say again what that says.
@@ -22,6 +24,6 @@ func (c *carrier) confirm(l *lane) { *c = carrier{lane: l, confirmed: l.epoch} }
 // move notes that the channel is not the lane's any more.
 func (c *carrier) move(l *lane) {
 	if c.lane == l {
-		c.confirmed, c.moved = 0, true
+		c.confirmed = 0
 	}
 }

@@ -199,7 +199,7 @@ func (l *lane) missing(channel string) (c *Channel, again bool, cause pubsub.Cau
 		return c, false, ""
 	case c.lane == l && c.isConfirmed():
 		return c, true, ""
-	case c.moved || c.lane != l:
+	case c.hasMoved() || c.lane != l:
 		return c, false, pubsub.CauseMoved
 	}
 	return c, false, pubsub.CauseConnection
