@@ -197,7 +197,7 @@ func (l *lane) missing(channel string) (c *Channel, again bool, cause pubsub.Cau
 	switch {
 	case c == nil || c.lane == nil:
 		return c, false, ""
-	case c.lane == l && c.isConfirmed():
+	case c.brings(l):
 		return c, true, ""
 	case c.hasMoved() || c.lane != l:
 		return c, false, pubsub.CauseMoved
