@@ -111,8 +111,14 @@ func connectTo(t *testing.T, addr string, n int, o Options) (*Fleet, *keeper) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &keeper{}
 	o.Target, o.Concurrency, o.Channel = target, 16, func(int) string { return "a b" }
+	return launch(t, n, o)
+}
+
+// launch has a fleet open n connections, and keep what they are told.
+func launch(t *testing.T, n int, o Options) (*Fleet, *keeper) {
+	t.Helper()
+	k := &keeper{}
 	if o.Timeout == 0 {
 		o.Timeout = patience
 	}

@@ -30,18 +30,8 @@ func connectSecurely(t *testing.T, addr string, n int, o Options) (*Fleet, *keep
 	if err != nil {
 		t.Fatal(err)
 	}
-	k := &keeper{}
 	o.Target, o.Concurrency, o.Channel = target, 1, func(int) string { return "" }
-	if o.Timeout == 0 {
-		o.Timeout = patience
-	}
-	f, err := Start(o, func(int) Script { return k })
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(f.Stop)
-	f.Open(n)
-	return f, k
+	return launch(t, n, o)
 }
 
 // listenSecurely is listen over TLS.
